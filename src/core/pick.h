@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// pick: what an edge decides per request: which replica or gateway, ejection, stall, retry budget.
+// Pure and without allocation: values in, index out. nginx's module, the simulator, the tests and
+// `why` call the same functions; there is no second copy of these rules in nginx C.
+// Two draws by weight, the one with fewer requests in flight per weight wins (Mitzenmacher 2001,
+// "The Power of Two Choices"); ejection by streak with growing time (Envoy's outlier detection).
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "instant.h"
+#include "ip.h"
+#include "model.h"
+#include "plan.h"
+
+// Tiers, best first. A request tries the best non-empty tier.
+typedef enum PickTier {
+    PICK_TIER_GOOD,
+    PICK_TIER_SUSPECT, // ejected, stalled or suspect: last resort of what may be used
+    PICK_TIER_NONE,    // not for this request: tried, wrong class, never
+} PickTier;
+
+// One edge's evidence about one target (replica or gateway); owned by the caller, zero to start.
+typedef struct PickHealth {
+    uint32_t inflight;
+    uint32_t streak;        // consecutive failures
+    uint32_t ejections;     // in a row, for the growing time
+    Mono ejected_until;     // zero: never
+    Mono last_done;         // newest completion (any status)
+    uint32_t rate_milli;    // completions per second * 1000, decayed
+    Mono rate_at;
+    bool stalled;
+} PickHealth;
+
+typedef struct PickTarget {
+    uint32_t weight; // > 0
+    HealthState state;
+    uint32_t classes;
+    const PickHealth *health;
+    bool tried; // by this request
+} PickTarget;
+
+// Index of the target for a request of `class_`, or -1 when none is left. `random` is fresh per call.
+int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
+                uint64_t random);
+PickTier pick_tier(const PickTarget *target, ServiceClass class_, Mono now);
+
+typedef enum PickResult {
+    PICK_OK,      // an answer below 500
+    PICK_ERROR,   // 5xx
+    PICK_FAILURE, // refused, reset, timed out, garbage
+    PICK_STALE,   // a reused connection was closed before an answer: no evidence against the target
+    PICK_ABORTED, // the client went away
+} PickResult;
+
+void pick_started(PickHealth *health, Mono now);
+// True when this result ejected the target.
+bool pick_finished(PickHealth *health, const ModelPick *rules, PickResult result, Mono now);
+// True when the target began to stall at `now`: its waiting requests should be moved on.
+bool pick_check_stall(PickHealth *health, const ModelPick *rules, Mono now);
+
+// Retry budget of one edge: retries <= budget share of requests over about 10 s, plus a small burst.
+typedef struct PickBudget {
+    uint64_t requests_milli, retries_milli; // decayed
+    Mono at;
+} PickBudget;
+
+void pick_budget_request(PickBudget *budget, Mono now);
+// Takes one retry from the budget if there is one left.
+bool pick_budget_retry(PickBudget *budget, const ModelPick *rules, Mono now);
+
+// Which entry of a route a client block starts at: by share, from a hash of the block, so that DNS
+// and every edge agree. The rest of the order follows by position, skipping that entry.
+uint32_t pick_entry(const PlanEntry *entries, uint32_t n, const IpPrefix *block);
+
+// Group of an address: longest prefix match over sorted prefixes; -1 if none (cannot be: all covered).
+int pick_group(const ModelPrefix *prefixes, uint32_t n, const Ip *ip);
+// The pin with the longest prefix that contains ip, or -1.
+int pick_pin(const Plan *plan, const Ip *ip);
+
+// The whole order for one client: pins first, then the entry its block hashes to, then the rest.
+// Returns the count written to ret_gateways (at most BOUND_ORDER).
+uint32_t pick_order(const Plan *plan, const ModelPrefix *prefixes, uint32_t n_prefixes,
+                    uint32_t service, ServiceClass class_, const Ip *client, uint32_t *ret_gateways);

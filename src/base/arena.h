@@ -26,7 +26,7 @@ size_t arena_used(const Arena *arena);
 Arena *arena_free(Arena *arena); // takes NULL, returns NULL
 
 #define arena_new_of(arena, Type) ((Type *)arena_alloc((arena), sizeof(Type)))
-#define arena_new_array(arena, Type, count)                                                       \
+#define arena_new_array(arena, Type, count)                                                        \
     ((Type *)arena_alloc_array((arena), (count), sizeof(Type)))
 
 static inline void arena_freep(Arena **arena)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // buf: a growing text or byte buffer with a sticky error: after the first failure (no memory, above
-// the limit) each further append does nothing, so a writer reads straight and tests once at the end.
-// Always NUL-terminated behind `len`, except after failure with nothing allocated (then data is "").
+// the limit) each further append does nothing, so a writer reads straight and tests once at the
+// end. Always NUL-terminated behind `len`, except after failure with nothing allocated (then data
+// is "").
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>

@@ -27,7 +27,7 @@ uint16_t cursor_u16(Cursor *cursor);
 uint32_t cursor_u32(Cursor *cursor);
 uint64_t cursor_u64(Cursor *cursor);
 int64_t cursor_i64(Cursor *cursor);
-void cursor_fail(Cursor *cursor); // for values that the caller finds wrong
+void cursor_fail(Cursor *cursor);                  // for values that the caller finds wrong
 int cursor_check(const Cursor *cursor) MUST_CHECK; // 0 or ERROR_FORMAT
 
 void buf_put_u8(Buf *buf, uint8_t value);

@@ -109,8 +109,8 @@ const char *error_text(const Error *err)
 const char *error_code_text(int code)
 {
     switch (code) {
-#define X(name, code, exit, text)                                                                 \
-    case name:                                                                                    \
+#define X(name, code, exit, text)                                                                  \
+    case name:                                                                                     \
         return text;
         ERROR_CODES(X)
 #undef X
@@ -122,8 +122,8 @@ const char *error_code_text(int code)
 int error_exit_code(int code)
 {
     switch (code) {
-#define X(name, code, exit, text)                                                                 \
-    case name:                                                                                    \
+#define X(name, code, exit, text)                                                                  \
+    case name:                                                                                     \
         return exit;
         ERROR_CODES(X)
 #undef X

@@ -8,20 +8,20 @@
 #pragma once
 #include "attr.h"
 
-#define ERROR_CODES(X)                                                                            \
-    X(ERROR_MEMORY, -1000, 1, "out of memory")                                                    \
-    X(ERROR_USAGE, -1001, 2, "wrong usage")                                                       \
-    X(ERROR_FORMAT, -1002, 1, "malformed input")                                                  \
-    X(ERROR_RANGE, -1003, 1, "value out of range")                                                \
-    X(ERROR_LIMIT, -1004, 1, "limit exceeded")                                                    \
-    X(ERROR_CONFLICT, -1005, 1, "conflict")                                                       \
-    X(ERROR_STALE, -1006, 1, "older than what is there")                                          \
-    X(ERROR_FOREIGN, -1007, 1, "belongs to something else")                                       \
-    X(ERROR_CORRUPT, -1008, 1, "checksum does not match")                                         \
-    X(ERROR_NOT_FOUND, -1009, 1, "not found")                                                     \
-    X(ERROR_RUNNING, -1010, 1, "already running")                                                 \
-    X(ERROR_TIMEOUT, -1011, 1, "timed out")                                                       \
-    X(ERROR_UNAVAILABLE, -1012, 1, "unavailable")                                                 \
+#define ERROR_CODES(X)                                                                             \
+    X(ERROR_MEMORY, -1000, 1, "out of memory")                                                     \
+    X(ERROR_USAGE, -1001, 2, "wrong usage")                                                        \
+    X(ERROR_FORMAT, -1002, 1, "malformed input")                                                   \
+    X(ERROR_RANGE, -1003, 1, "value out of range")                                                 \
+    X(ERROR_LIMIT, -1004, 1, "limit exceeded")                                                     \
+    X(ERROR_CONFLICT, -1005, 1, "conflict")                                                        \
+    X(ERROR_STALE, -1006, 1, "older than what is there")                                           \
+    X(ERROR_FOREIGN, -1007, 1, "belongs to something else")                                        \
+    X(ERROR_CORRUPT, -1008, 1, "checksum does not match")                                          \
+    X(ERROR_NOT_FOUND, -1009, 1, "not found")                                                      \
+    X(ERROR_RUNNING, -1010, 1, "already running")                                                  \
+    X(ERROR_TIMEOUT, -1011, 1, "timed out")                                                        \
+    X(ERROR_UNAVAILABLE, -1012, 1, "unavailable")                                                  \
     X(ERROR_NOT_HELD, -1013, 3, "the checked thing does not hold")
 
 enum {

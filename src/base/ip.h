@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ip: addresses and prefixes as values. Always 16 bytes; IPv4 is held as v4-mapped (::ffff:a.b.c.d),
-// so that one table and one comparison serve both families. `bits` of a prefix count in that form:
-// an IPv4 /24 is 120.
+// ip: addresses and prefixes as values. Always 16 bytes; IPv4 is held as v4-mapped
+// (::ffff:a.b.c.d), so that one table and one comparison serve both families. `bits` of a prefix
+// count in that form: an IPv4 /24 is 120.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -89,8 +89,8 @@ static int parse_with_unit(const char *text, size_t len, const Unit *units, size
 int parse_duration(const char *text, size_t len, int64_t *ret_ns)
 {
     static const Unit UNITS[] = {
-        {"us", (uint64_t)NS_PER_US},      {"ms", (uint64_t)NS_PER_MS},
-        {"s", (uint64_t)NS_PER_S},        {"m", (uint64_t)(60 * NS_PER_S)},
+        {"us", (uint64_t)NS_PER_US},        {"ms", (uint64_t)NS_PER_MS},
+        {"s", (uint64_t)NS_PER_S},          {"m", (uint64_t)(60 * NS_PER_S)},
         {"h", (uint64_t)(3600 * NS_PER_S)}, {"d", (uint64_t)(86400 * NS_PER_S)},
     };
     uint64_t value;

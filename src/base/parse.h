@@ -10,8 +10,8 @@
 
 // 0, ERROR_FORMAT or ERROR_RANGE; the result is written only on success.
 int parse_u64(const char *text, size_t len, uint64_t max, uint64_t *ret_value) MUST_CHECK;
-int parse_i64(const char *text, size_t len, int64_t min, int64_t max, int64_t *ret_value)
-    MUST_CHECK;
+int parse_i64(const char *text, size_t len, int64_t min, int64_t max,
+              int64_t *ret_value) MUST_CHECK;
 // Exactly `digits` lower-case hex digits.
 int parse_hex(const char *text, size_t len, size_t digits, uint64_t *ret_value) MUST_CHECK;
 // A number with a unit, as fleet.yaml writes it: "250ms", "5s", "5m", "24h", "365d", "1us".

@@ -10,5 +10,6 @@ typedef struct Rng {
 
 Rng rng_seeded(uint64_t seed);
 uint64_t rng_next(Rng *rng);
-// Uniform in [0, bound); 0 for bound 0. Without modulo bias worth speaking of (Lemire 2019, no loop).
+// Uniform in [0, bound); 0 for bound 0. Without modulo bias worth speaking of (Lemire 2019, no
+// loop).
 uint64_t rng_below(Rng *rng, uint64_t bound);

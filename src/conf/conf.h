@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // conf: fleet.yaml -> one checked, immutable Conf (contracts section 3). Everything is checked as a
-// whole before anything starts; each problem is one text "FILE:LINE:COLUMN: key 'a.b': value 'x': what
-// is wrong; allowed: ...". One table of options (conf_table.c) is the truth for parser, defaults,
-// ranges and the reference page docs/fleet-yaml.md.
-// Owner: a Conf owns all its memory; conf_free frees the model too.
+// whole before anything starts; each problem is one text "FILE:LINE:COLUMN: key 'a.b': value 'x':
+// what is wrong; allowed: ...". One table of options (conf_table.c) is the truth for parser,
+// defaults, ranges and the reference page docs/fleet-yaml.md. Owner: a Conf owns all its memory;
+// conf_free frees the model too.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,9 +13,9 @@
 #include "model.h"
 
 typedef struct ConfRoute {
-    const char *path;   // "/api/detections" or "/static/*"
+    const char *path; // "/api/detections" or "/static/*"
     ServiceClass class_for_get, class_for_other;
-    const char *cache;  // name of a cache rule: "static", "api", "none"
+    const char *cache; // name of a cache rule: "static", "api", "none"
 } ConfRoute;
 
 typedef struct ConfService {
@@ -28,8 +28,8 @@ typedef struct ConfService {
 
 typedef struct ConfCacheRule {
     const char *name;
-    int64_t ttl_ns;  // 0: never stored
-    bool immutable;  // one year, "immutable", cookies ignored
+    int64_t ttl_ns;    // 0: never stored
+    bool immutable;    // one year, "immutable", cookies ignored
     bool if_cacheable; // only what the origin marks as cacheable
 } ConfCacheRule;
 
@@ -59,13 +59,13 @@ typedef struct ConfObjectives {
 } ConfObjectives;
 
 typedef struct ConfCertificates {
-    const char *issuer;   // "local" or "files"
+    const char *issuer; // "local" or "files"
     int64_t lifetime_ns, renew_before_ns;
 } ConfCertificates;
 
 typedef struct ConfBudget {
     const char *currency;
-    const char *monthly;      // decimal string
+    const char *monthly;       // decimal string
     const uint32_t *cloud_ppm; // [n_clouds]; 33/33/34 %
     uint32_t alerts_ppm[8];
     uint32_t n_alerts;
@@ -81,8 +81,8 @@ typedef struct ConfDrills {
 typedef struct Conf {
     const char *path; // as given, for messages
     Model model;
-    const ConfService *services;      // [model.n_services]
-    const ConfRegionLocal *regions;   // [model.n_regions]
+    const ConfService *services;    // [model.n_services]
+    const ConfRegionLocal *regions; // [model.n_regions]
     ConfEdge edge;
     ConfObjectives objectives;
     ConfCertificates certificates;
@@ -107,8 +107,8 @@ typedef struct ConfProblems {
 int conf_parse(const char *path, const char *bytes, size_t len, Conf **ret_conf,
                ConfProblems *ret_problems, Error *reterr) MUST_CHECK;
 // The same from a file, bounded by BOUND_CONF_BYTES. ret_problems may be NULL.
-int conf_load(const char *path, Conf **ret_conf, ConfProblems *ret_problems, Error *reterr)
-    MUST_CHECK;
+int conf_load(const char *path, Conf **ret_conf, ConfProblems *ret_problems,
+              Error *reterr) MUST_CHECK;
 void conf_problems_done(ConfProblems *problems);
 Conf *conf_free(Conf *conf); // takes NULL, returns NULL
 

@@ -30,13 +30,13 @@ typedef struct Core Core;
 typedef enum CoreEventKind {
     CORE_EVENT_TICK,
     CORE_EVENT_PROBE_ANSWERED, // id, gateway: a valid answer arrived
-    CORE_EVENT_PROBE_FAILED,   // id, gateway: hard failure (refused, reset, TLS, certificate, status)
-    CORE_EVENT_IDLE_CLOSED,    // gateway: it closed an idle probe connection
-    CORE_EVENT_REPORT,         // report from a peer; `exchange` as below
-    CORE_EVENT_EDGE,           // what the own edge saw of a gateway since the last such event
-    CORE_EVENT_REPLICA,        // result of probing an own replica
-    CORE_EVENT_INTENT,         // an operator's wish made here
-    CORE_EVENT_CONFIG,         // a new model
+    CORE_EVENT_PROBE_FAILED, // id, gateway: hard failure (refused, reset, TLS, certificate, status)
+    CORE_EVENT_IDLE_CLOSED,  // gateway: it closed an idle probe connection
+    CORE_EVENT_REPORT,       // report from a peer; `exchange` as below
+    CORE_EVENT_EDGE,         // what the own edge saw of a gateway since the last such event
+    CORE_EVENT_REPLICA,      // result of probing an own replica
+    CORE_EVENT_INTENT,       // an operator's wish made here
+    CORE_EVENT_CONFIG,       // a new model
     CORE_EVENT_MAX,
 } CoreEventKind;
 
@@ -44,8 +44,8 @@ typedef struct CoreEventEdge {
     uint32_t gateway;
     uint32_t successes, failures; // real requests since the last event; failures: 5xx and no answer
     bool any_success;
-    Mono success_sent;            // when the newest request that succeeded was *sent*
-    uint32_t load_rps;            // own gateway only: requests per second served here
+    Mono success_sent; // when the newest request that succeeded was *sent*
+    uint32_t load_rps; // own gateway only: requests per second served here
 } CoreEventEdge;
 
 typedef struct CoreEventReplica {
@@ -70,7 +70,8 @@ typedef struct CoreEvent {
 } CoreEvent;
 
 typedef enum CoreEffectKind {
-    CORE_EFFECT_PROBE,   // GET the gateway's health location; hedge on a fresh connection after hedge_ns
+    CORE_EFFECT_PROBE,   // GET the gateway's health location; hedge on a fresh connection after
+                         // hedge_ns
     CORE_EFFECT_REPORT,  // send core_report() to that peer now
     CORE_EFFECT_REPLICA, // GET /api/health of that own replica
     CORE_EFFECT_KEEP_INTENTS, // write core_intents() to disk
@@ -79,8 +80,8 @@ typedef enum CoreEffectKind {
 typedef struct CoreEffect {
     CoreEffectKind kind;
     uint64_t id;
-    uint32_t gateway; // PROBE, REPORT: whose; REPLICA: index of the replica
-    int64_t hedge_ns; // PROBE
+    uint32_t gateway;   // PROBE, REPORT: whose; REPLICA: index of the replica
+    int64_t hedge_ns;   // PROBE
     int64_t give_up_ns; // after this the answer is of no use: drop the connection
 } CoreEffect;
 
@@ -92,12 +93,12 @@ typedef struct CoreUpdate {
 } CoreUpdate;
 
 typedef struct CoreOptions {
-    uint32_t own;             // index of the own region
-    uint64_t seed;            // of the core's generator (probe jitter, ids)
-    uint64_t boot;            // random, not 0
-    uint64_t first_plan;      // number of the first plan: epoch << 32 | counter above the last one's
+    uint32_t own;        // index of the own region
+    uint64_t seed;       // of the core's generator (probe jitter, ids)
+    uint64_t boot;       // random, not 0
+    uint64_t first_plan; // number of the first plan: epoch << 32 | counter above the last one's
     const char *const *replica_sockets; // [model->regions[own].replicas], copied
-    const Intent *intents;    // from disk
+    const Intent *intents;              // from disk
     uint32_t n_intents;
 } CoreOptions;
 
@@ -124,7 +125,7 @@ typedef struct CoreGatewayStatus {
     HealthState state;
     uint32_t up, down, unknown; // fresh votes
     uint32_t flaps;
-    int64_t since_ns;     // in this verdict for so long
+    int64_t since_ns; // in this verdict for so long
     int64_t hold_left_ns;
     uint32_t share_ppm;
     uint32_t classes;
@@ -132,13 +133,13 @@ typedef struct CoreGatewayStatus {
     uint32_t own_streak;
     uint32_t p50_us, p99_us; // own probes
     bool slow;
-    int64_t clock_offset_ns; // peer's wall minus ours; 0 for ourselves
-    int64_t report_age_ns; // AGE_NEVER: none
+    int64_t clock_offset_ns;                 // peer's wall minus ours; 0 for ourselves
+    int64_t report_age_ns;                   // AGE_NEVER: none
     uint64_t plan_number, plan_fleet_digest; // as the peer reported
     uint32_t generation;
     uint64_t config_hash;
     uint32_t load_rps, replicas_want, replicas_up;
-    const char *reason;   // why the verdict is as it is, in the arena
+    const char *reason; // why the verdict is as it is, in the arena
 } CoreGatewayStatus;
 
 int core_gateway_status(const Core *core, Arena *arena, uint32_t gateway, Mono now,
@@ -146,7 +147,7 @@ int core_gateway_status(const Core *core, Arena *arena, uint32_t gateway, Mono n
 
 typedef struct CoreSelfStatus {
     bool sick, alone;
-    uint32_t fresh; // observers heard from, ourselves included
+    uint32_t fresh;          // observers heard from, ourselves included
     int64_t clock_offset_ns; // own wall against the peers' median
     bool clock_refused;      // beyond clock_max_skew: class write is gone
 } CoreSelfStatus;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// http_client: the one HTTP client of all shells: libcurl's multi interface on the caller's uv loop.
-// Results come by callback, exactly once per request, cancellation included. Bounded: body size,
-// connections per host, total time. Connections to other regions bind the region's own address.
+// http_client: the one HTTP client of all shells: libcurl's multi interface on the caller's uv
+// loop. Results come by callback, exactly once per request, cancellation included. Bounded: body
+// size, connections per host, total time. Connections to other regions bind the region's own
+// address.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,13 +24,13 @@ typedef struct HttpClientOptions {
 } HttpClientOptions;
 
 typedef struct HttpResponse {
-    int status;         // 0: no answer, see error
-    bool hard;          // no answer, and it is proof: refused, reset on a fresh connection, TLS, certificate
-    bool reused;        // the connection was a kept one
-    const char *body;   // NUL-terminated
+    int status; // 0: no answer, see error
+    bool hard; // no answer, and it is proof: refused, reset on a fresh connection, TLS, certificate
+    bool reused;      // the connection was a kept one
+    const char *body; // NUL-terminated
     size_t body_len;
     int64_t elapsed_ns;
-    const char *error;  // "" or text
+    const char *error; // "" or text
 } HttpResponse;
 
 typedef void HttpDone(void *context, const HttpResponse *response);
@@ -43,8 +44,8 @@ typedef struct HttpRequestOptions {
     size_t body_len;
     const char *const *headers; // NULL-terminated "Name: value"; NULL
     int64_t connect_timeout_ns, timeout_ns;
-    size_t max_body;         // 0: BOUND_BODY_BYTES
-    bool fresh;              // do not use a kept connection
+    size_t max_body; // 0: BOUND_BODY_BYTES
+    bool fresh;      // do not use a kept connection
 } HttpRequestOptions;
 
 int http_client_new(uv_loop_t *loop, const HttpClientOptions *options, HttpClient **ret_client,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// http_server: the one HTTP server of all shells: libmicrohttpd on a UNIX socket, without TLS (nginx
-// ends it), driven by the caller's uv loop. Routes are a table. A handler answers at once, or keeps
-// the exchange and answers later from the same loop; bodies are bounded and complete before the
-// handler runs. Wrong method 405, unknown path 404, too large 413, malformed 400: always JSON.
+// http_server: the one HTTP server of all shells: libmicrohttpd on a UNIX socket, without TLS
+// (nginx ends it), driven by the caller's uv loop. Routes are a table. A handler answers at once,
+// or keeps the exchange and answers later from the same loop; bodies are bounded and complete
+// before the handler runs. Wrong method 405, unknown path 404, too large 413, malformed 400: always
+// JSON.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ typedef struct HttpServerOptions {
     const HttpRoute *routes;
     size_t n_routes;
     void *context;
-    size_t max_body;         // 0: BOUND_BODY_BYTES
+    size_t max_body;          // 0: BOUND_BODY_BYTES
     unsigned max_connections; // 0: 1024
 } HttpServerOptions;
 

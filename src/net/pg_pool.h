@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// pg_pool: the one PostgreSQL client of all shells: a few libpq connections on the caller's uv loop,
-// in pipeline mode. Statements are prepared once per connection; parameters and results are text.
-// A lost connection fails what was sent on it (whether it was executed is then unknown: callers use
-// idempotent statements) and is made again with backoff.
+// pg_pool: the one PostgreSQL client of all shells: a few libpq connections on the caller's uv
+// loop, in pipeline mode. Statements are prepared once per connection; parameters and results are
+// text. A lost connection fails what was sent on it (whether it was executed is then unknown:
+// callers use idempotent statements) and is made again with backoff.
 #pragma once
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -31,8 +31,8 @@ typedef struct PgPoolOptions {
 // PQresultStatus. Called exactly once.
 typedef void PgDone(void *context, const PGresult *result, const char *error);
 
-int pg_pool_new(uv_loop_t *loop, const PgPoolOptions *options, PgPool **ret_pool, Error *reterr)
-    MUST_CHECK;
+int pg_pool_new(uv_loop_t *loop, const PgPoolOptions *options, PgPool **ret_pool,
+                Error *reterr) MUST_CHECK;
 // statement: index into options.statements; params are copied; NULL is SQL NULL.
 void pg_pool_query(PgPool *pool, unsigned statement, const char *const *params, PgDone *done,
                    void *context);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// layout: where everything of a state folder lives (docs/contracts/processes.md). Paths are absolute.
+// layout: where everything of a state folder lives (docs/contracts/processes.md). Paths are
+// absolute.
 #pragma once
 #include <limits.h>
 #include <stddef.h>
@@ -18,13 +19,14 @@ LayoutPath layout_dir(const char *dir, const char *name);
 LayoutPath layout_region(const char *dir, const char *region, const char *name);
 LayoutPath layout_pki(const char *dir, const char *region, const char *name); // DIR/pki/REGION/NAME
 // The short private folder behind DIR/REGION/sock, read from the link; ERROR_NOT_FOUND without it.
-int layout_sockets(const char *dir, const char *region, LayoutPath *ret_path, Error *reterr)
-    MUST_CHECK;
+int layout_sockets(const char *dir, const char *region, LayoutPath *ret_path,
+                   Error *reterr) MUST_CHECK;
 // A socket in it, e.g. "agent.sock"; ERROR_LIMIT when it would not fit into sun_path.
 int layout_socket(const char *dir, const char *region, const char *name, LayoutPath *ret_path,
                   Error *reterr) MUST_CHECK;
-// Makes the short folder for (dir, region), 0700, owned by uid, and the link. Base: /run/wildcam-UID
-// when that can be made, else /tmp/wildcam-UID; the name is a hash of the absolute DIR.
+// Makes the short folder for (dir, region), 0700, owned by uid, and the link. Base:
+// /run/wildcam-UID when that can be made, else /tmp/wildcam-UID; the name is a hash of the absolute
+// DIR.
 int layout_make_sockets(const char *dir, const char *region, unsigned uid, unsigned gid,
                         LayoutPath *ret_path, Error *reterr) MUST_CHECK;
 // A sibling of the running executable ("wildcam-agent", "ngx_http_wildcam_module.so"), else in

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // log: one JSON object a line on stderr: ts, level, component, region, msg (constant text, so that
-// grep finds it), subject, then fields (contracts section 9). Messages that strangers can trigger go
-// through log_limited: at most `per_second` per call site, the suppressed count is logged after.
+// grep finds it), subject, then fields (contracts section 9). Messages that strangers can trigger
+// go through log_limited: at most `per_second` per call site, the suppressed count is logged after.
 // Only shells log; base, core, wire and conf return errors.
 #pragma once
 #include <stdbool.h>
@@ -34,8 +34,8 @@ void log_write(LogLevel level, const char *msg, const char *subject, const LogFi
 
 // log_info("plan published", "plan", LOG_NUMBER("number", plan->number));
 #define LOG_FIELDS(...) ((const LogField[]){{0}, ##__VA_ARGS__})
-#define log_at(level, msg, subject, ...)                                                          \
-    log_write((level), (msg), (subject), LOG_FIELDS(__VA_ARGS__) + 1,                             \
+#define log_at(level, msg, subject, ...)                                                           \
+    log_write((level), (msg), (subject), LOG_FIELDS(__VA_ARGS__) + 1,                              \
               (unsigned)(sizeof(LOG_FIELDS(__VA_ARGS__)) / sizeof(LogField)) - 1)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)

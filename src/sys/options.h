@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// options: command lines from a table (name, argument, help): parsing, "--help" and the message for a
-// wrong option come from the same rows. Long options only; "--" ends them; the rest are operands.
+// options: command lines from a table (name, argument, help): parsing, "--help" and the message for
+// a wrong option come from the same rows. Long options only; "--" ends them; the rest are operands.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -32,13 +32,14 @@ typedef struct CountersHeader {
 } CountersHeader;
 
 typedef struct CountersEdge { // two cache lines
-    uint64_t requests, responses_5xx, retries, retries_refused, evacuated, shed, forwarded, plan_reloads;
+    uint64_t requests, responses_5xx, retries, retries_refused, evacuated, shed, forwarded,
+        plan_reloads;
     uint64_t cache_hit, cache_miss, cache_other, plan_refused, peer_refused, no_target, connections,
         reserved;
 } CountersEdge;
 
-typedef struct CountersTarget { // one cache line
-    uint64_t name_hash;   // hash_text(HASH_SEED, gateway or replica name); 0: slot unused
+typedef struct CountersTarget {  // one cache line
+    uint64_t name_hash;          // hash_text(HASH_SEED, gateway or replica name); 0: slot unused
     uint64_t ok, error, failure; // finished attempts
     uint64_t inflight, ejections;
     uint64_t latency_us_sum;
@@ -61,8 +62,8 @@ typedef struct CountersFile {
 } CountersFile;
 
 // Checks a private copy as read from the file. Refuses wrong magic, version, length.
-int counters_check(const void *bytes, size_t len, const CountersFile **ret_file, Error *reterr)
-    MUST_CHECK;
+int counters_check(const void *bytes, size_t len, const CountersFile **ret_file,
+                   Error *reterr) MUST_CHECK;
 // later - earlier for a monotonic counter; 0 when it went backwards (another writer, damage) or
 // jumped by more than `max`.
 uint64_t counters_delta(uint64_t later, uint64_t earlier, uint64_t max);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// plan_file: the plan as bytes (contracts section 6). Little-endian, magic, version, length, CRC-32C
-// over everything; a decoder trusts nothing: torn, truncated, corrupted, empty or foreign bytes are
-// refused and the reader keeps its last good plan. Also `plan.now` (newest number and heartbeat) and
-// `prefixes.<digest>` (prefix -> client group), a file of its own.
+// plan_file: the plan as bytes (contracts section 6). Little-endian, magic, version, length,
+// CRC-32C over everything; a decoder trusts nothing: torn, truncated, corrupted, empty or foreign
+// bytes are refused and the reader keeps its last good plan. Also `plan.now` (newest number and
+// heartbeat) and `prefixes.<digest>` (prefix -> client group), a file of its own.
 #pragma once
 #include "arena.h"
 #include "buf.h"
@@ -21,7 +21,8 @@ int plan_file_encode(const Plan *plan, Buf *buf) MUST_CHECK; // appends; fills n
 // Everything in the plan points into the arena, never into bytes.
 int plan_file_decode(const void *bytes, size_t len, Arena *arena, const Plan **ret_plan,
                      Error *reterr) MUST_CHECK;
-// hash over the fleet part; what the core puts into plan->fleet_digest is checked against it by tests.
+// hash over the fleet part; what the core puts into plan->fleet_digest is checked against it by
+// tests.
 void plan_now_encode(const PlanNow *now, unsigned char ret_bytes[PLAN_NOW_BYTES]);
 int plan_now_decode(const void *bytes, size_t len, PlanNow *ret_now, Error *reterr) MUST_CHECK;
 

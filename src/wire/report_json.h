@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// report_json: reports and intents as JSON (contracts section 4; schema docs/contracts/report.schema.json).
-// Decoding is strict on types and bounds, tolerant of unknown keys (version N reads N-1 and N+1).
+// report_json: reports and intents as JSON (contracts section 4; schema
+// docs/contracts/report.schema.json). Decoding is strict on types and bounds, tolerant of unknown
+// keys (version N reads N-1 and N+1).
 #pragma once
 #include "arena.h"
 #include "buf.h"
@@ -8,7 +9,8 @@
 #include "report.h"
 
 int report_json_encode(const Report *report, Buf *buf) MUST_CHECK; // ERROR_LIMIT above 64 KiB
-// The report and all its texts live in the arena. Errors name the JSON path: "views[2].age_ns: ...".
+// The report and all its texts live in the arena. Errors name the JSON path: "views[2].age_ns:
+// ...".
 int report_json_decode(const char *bytes, size_t len, Arena *arena, const Report **ret_report,
                        Error *reterr) MUST_CHECK;
 // A list of intents, as POST /v1/intents takes one and as the agent keeps them on disk.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// segment: the framing of bounded recording files (contracts section 10): core input events, decision
-// records, ledgers. frame = u32 length, u32 CRC-32C of payload, payload. A torn tail is the normal
-// end after a crash: the reader stops there and says how many bytes it left.
+// segment: the framing of bounded recording files (contracts section 10): core input events,
+// decision records, ledgers. frame = u32 length, u32 CRC-32C of payload, payload. A torn tail is
+// the normal end after a crash: the reader stops there and says how many bytes it left.
 #pragma once
 #include "buf.h"
 #include "cursor.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// replay: feeds every file of a corpus folder to a fuzz target, as an ordinary test. Input is copied
-// to a heap block of exactly its size, so that ASan sees the bounds. An empty folder is a failure: a
-// test that tested nothing must not pass.
+// replay: feeds every file of a corpus folder to a fuzz target, as an ordinary test. Input is
+// copied to a heap block of exactly its size, so that ASan sees the bounds. An empty folder is a
+// failure: a test that tested nothing must not pass.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

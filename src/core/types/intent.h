@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // intent: an operator's wish, with author, reason, stamp and expiry. The intents of a fleet are a
 // last-write-wins set keyed by (kind family, target): the highest stamp wins, a release is a
-// tombstone. They travel in reports and are kept on every agent's disk (contracts sections 1 and 2).
+// tombstone. They travel in reports and are kept on every agent's disk (contracts sections 1 and
+// 2).
 #pragma once
 #include <stdint.h>
 
@@ -23,13 +24,13 @@ typedef enum IntentKind {
 typedef struct Intent {
     IntentKind kind;
     const char *target;
-    const char *region;   // INTENT_PIN: where to; else ""
-    uint32_t value_ppm;   // INTENT_WEIGHT
+    const char *region; // INTENT_PIN: where to; else ""
+    uint32_t value_ppm; // INTENT_WEIGHT
     const char *author;
     const char *reason;
-    int64_t stamp;        // contracts section 2; also the identity of this wish
+    int64_t stamp; // contracts section 2; also the identity of this wish
     Wall created;
-    Wall expires;         // INT64_MAX: never
+    Wall expires; // INT64_MAX: never
 } Intent;
 
 const char *intent_kind_name(IntentKind kind); // "drain"; "?" for a value outside

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // plan: the immutable answer to "for each service, class and client group: which gateways, in which
-// order and share" (contracts section 6). Plain data, filled by the core, encoded by wire/plan_file.
+// order and share" (contracts section 6). Plain data, filled by the core, encoded by
+// wire/plan_file.
 //
 //   fleet part: gateways, services, groups, routes, entries, pins; the same in every region for
 //               the same facts (fleet_digest says so)
 //   local part: number, own region, own replicas, own forward orders, limits
 //
-// Order within a route: live gateways first, nearest first; then drained; then those held down (last
-// resort). `never` is left out. A plan is never empty: every route has at least one entry.
+// Order within a route: live gateways first, nearest first; then drained; then those held down
+// (last resort). `never` is left out. A plan is never empty: every route has at least one entry.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,10 +32,10 @@ typedef struct PlanGateway {
     const char *address;
     uint16_t edge_port, peer_port;
     HealthState state;
-    uint32_t classes;      // mask per fleet: what the region says it can serve (all services ANDed)
-    uint32_t share_ppm;    // of its normal share, while it returns or is weighted: PPM_ONE is all
+    uint32_t classes;   // mask per fleet: what the region says it can serve (all services ANDed)
+    uint32_t share_ppm; // of its normal share, while it returns or is weighted: PPM_ONE is all
     uint32_t capacity_rps;
-    uint32_t load_ppm;     // projected load of its capacity under this plan
+    uint32_t load_ppm; // projected load of its capacity under this plan
 } PlanGateway;
 
 typedef struct PlanService {
@@ -63,7 +64,7 @@ typedef struct PlanReplica {
     const char *socket; // absolute path of its UNIX socket
     HealthState state;
     uint32_t classes;
-    uint32_t weight;    // relative, > 0
+    uint32_t weight; // relative, > 0
 } PlanReplica;
 
 typedef struct Plan {
@@ -76,7 +77,7 @@ typedef struct Plan {
     const PlanGateway *gateways;
     const PlanService *services;
     const char *const *groups; // names
-    const PlanRoute *routes; // index: (service * SERVICE_CLASS_MAX + class) * n_groups + group
+    const PlanRoute *routes;   // index: (service * SERVICE_CLASS_MAX + class) * n_groups + group
     const PlanPin *pins;
     // local part
     uint64_t number; // epoch << 32 | counter

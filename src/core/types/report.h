@@ -25,7 +25,7 @@ typedef struct ErrorWindow {
 } ErrorWindow;
 
 typedef struct ReportVote {
-    const char *gateway;         // region name
+    const char *gateway; // region name
     Vote vote;
     bool soft;                   // DOWN: at least one failure of the streak was silence
     bool slow;                   // answers after the deadline or the 5 s
@@ -34,9 +34,9 @@ typedef struct ReportVote {
     int64_t edge_success_age_ns; // since the newest *sent* real request that succeeded; AGE_NEVER
     uint32_t streak;
     uint32_t flaps;
-    int64_t held_age_ns;         // since it is held; AGE_NEVER
-    int64_t hold_left_ns;        // 0: none
-    uint32_t p50_us, p99_us;     // of probe answers
+    int64_t held_age_ns;                   // since it is held; AGE_NEVER
+    int64_t hold_left_ns;                  // 0: none
+    uint32_t p50_us, p99_us;               // of probe answers
     ErrorWindow short_window, long_window; // 10 s and 60 s
 } ReportVote;
 
@@ -63,13 +63,13 @@ typedef struct Report {
     uint64_t sequence;  // rises with each report
     uint32_t generation;
     uint64_t config_hash;
-    uint64_t plan_number;      // sender's newest plan
+    uint64_t plan_number;       // sender's newest plan
     uint64_t plan_fleet_digest; // of its fleet part; equal facts, equal digest
-    Wall wall;          // sender's wall clock, for skew
-    int64_t stamp_ns;   // sender's monotonic clock; the receiver sends it back as echo_ns
-    uint64_t echo_boot; // the receiver's boot id as the sender knew it; 0: none
-    int64_t echo_ns;    // the receiver's newest stamp that the sender had absorbed
-    int64_t echo_held_ns; // how long the sender had it before making this report
+    Wall wall;                  // sender's wall clock, for skew
+    int64_t stamp_ns;           // sender's monotonic clock; the receiver sends it back as echo_ns
+    uint64_t echo_boot;         // the receiver's boot id as the sender knew it; 0: none
+    int64_t echo_ns;            // the receiver's newest stamp that the sender had absorbed
+    int64_t echo_held_ns;       // how long the sender had it before making this report
     uint32_t capacity_rps, load_rps;
     uint32_t replicas_want, replicas_up;
     uint32_t n_services;

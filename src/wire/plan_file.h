@@ -17,7 +17,8 @@ typedef struct PlanNow {
     uint64_t boot;  // of the agent
 } PlanNow;
 
-int plan_file_encode(const Plan *plan, Buf *buf) MUST_CHECK; // appends; fills no digest
+// Appends. Refuses (ERROR_RANGE, ERROR_LIMIT) what a reader would refuse. The digest is the core's.
+int plan_file_encode(const Plan *plan, Buf *buf) MUST_CHECK;
 // Everything in the plan points into the arena, never into bytes.
 int plan_file_decode(const void *bytes, size_t len, Arena *arena, const Plan **ret_plan,
                      Error *reterr) MUST_CHECK;

@@ -13,23 +13,28 @@
 #include "model.h"
 #include "plan.h"
 
-// Tiers, best first. A request tries the best non-empty tier.
+// Tiers, best first. A request tries the best non-empty tier, so nothing is refused while something
+// may work. Where the service is closed (PlanService.open) the caller refuses a PICK_TIER_DOWN.
 typedef enum PickTier {
-    PICK_TIER_GOOD,
-    PICK_TIER_SUSPECT, // ejected, stalled or suspect: last resort of what may be used
-    PICK_TIER_NONE,    // not for this request: tried, wrong class, never
+    PICK_TIER_GOOD,    // up or unknown, and nothing here speaks against it
+    PICK_TIER_SUSPECT, // ejected, stalled, on trial and busy, or suspect by the plan
+    PICK_TIER_DRAINED, // by the operator: last resort, but it works
+    PICK_TIER_DOWN,    // held down, or drained and suspect: last of all
+    PICK_TIER_NONE,    // not for this request: tried, wrong class, weight 0, never
 } PickTier;
 
 // One edge's evidence about one target (replica or gateway); owned by the caller, zero to start.
 typedef struct PickHealth {
     uint32_t inflight;
-    uint32_t streak;        // consecutive failures
-    uint32_t ejections;     // in a row, for the growing time
-    Mono ejected_until;     // zero: never
-    Mono last_done;         // newest completion (any status)
-    uint32_t rate_milli;    // completions per second * 1000, decayed
+    uint32_t streak;     // consecutive failures
+    uint32_t ejections;  // in a row, for the growing time
+    Mono ejected_until;  // zero: never
+    Mono last_done;      // newest answer, whatever its status; a timeout is no answer
+    Mono busy_since;     // when the first of the requests in flight found it idle
+    uint32_t rate_milli; // completions per second * 1000, decayed
     Mono rate_at;
-    bool stalled;
+    bool stalled;  // ejected for silence; undone by the first answer
+    bool on_trial; // no good answer since its ejection was over
 } PickHealth;
 
 typedef struct PickTarget {
@@ -40,7 +45,9 @@ typedef struct PickTarget {
     bool tried; // by this request
 } PickTarget;
 
-// Index of the target for a request of `class_`, or -1 when none is left. `random` is fresh per call.
+// Index of the target for a request of `class_`, or -1 when none is left. `random` is fresh per
+// call. A target in state UNKNOWN with no classes has not said yet what it can do: suspect, not
+// excluded.
 int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
                 uint64_t random);
 PickTier pick_tier(const PickTarget *target, ServiceClass class_, Mono now);
@@ -54,12 +61,14 @@ typedef enum PickResult {
 } PickResult;
 
 void pick_started(PickHealth *health, Mono now);
-// True when this result ejected the target.
+// True when this result ejected the target. What happens after the time of an ejection is over is
+// told in pick_health.c: one request on trial, then a few more with every 50 ms.
 bool pick_finished(PickHealth *health, const ModelPick *rules, PickResult result, Mono now);
 // True when the target began to stall at `now`: its waiting requests should be moved on.
 bool pick_check_stall(PickHealth *health, const ModelPick *rules, Mono now);
 
-// Retry budget of one edge: retries <= budget share of requests over about 10 s, plus a small burst.
+// Retry budget of one edge: retries <= budget share of requests over about 10 s, plus a small
+// burst.
 typedef struct PickBudget {
     uint64_t requests_milli, retries_milli; // decayed
     Mono at;
@@ -73,12 +82,15 @@ bool pick_budget_retry(PickBudget *budget, const ModelPick *rules, Mono now);
 // and every edge agree. The rest of the order follows by position, skipping that entry.
 uint32_t pick_entry(const PlanEntry *entries, uint32_t n, const IpPrefix *block);
 
-// Group of an address: longest prefix match over sorted prefixes; -1 if none (cannot be: all covered).
+// Group of an address: longest prefix match over sorted prefixes; -1 if none (cannot be: all
+// covered).
 int pick_group(const ModelPrefix *prefixes, uint32_t n, const Ip *ip);
 // The pin with the longest prefix that contains ip, or -1.
 int pick_pin(const Plan *plan, const Ip *ip);
 
-// The whole order for one client: pins first, then the entry its block hashes to, then the rest.
+// The whole order for one client: its pin first (unless that gateway is down, drained, never or
+// lacks the class), then the entry its block hashes to, then the rest by position.
 // Returns the count written to ret_gateways (at most BOUND_ORDER).
 uint32_t pick_order(const Plan *plan, const ModelPrefix *prefixes, uint32_t n_prefixes,
-                    uint32_t service, ServiceClass class_, const Ip *client, uint32_t *ret_gateways);
+                    uint32_t service, ServiceClass class_, const Ip *client,
+                    uint32_t *ret_gateways);

@@ -37,6 +37,8 @@ typedef struct PickHealth {
     bool on_trial; // no good answer since its ejection was over
 } PickHealth;
 
+#define PICK_TARGETS_MAX 64U // as many as BOUND_REPLICAS, more than BOUND_ORDER
+
 typedef struct PickTarget {
     uint32_t weight; // > 0
     HealthState state;

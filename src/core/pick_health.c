@@ -93,12 +93,12 @@ void pick_started(PickHealth *health, Mono now)
 static void absolve(PickHealth *health, Mono now)
 {
     health->streak = 0;
-    // A stall is undone by the first answer: it was silence, and the silence is over. Failures are
-    // not: one late success of an older request says little about a target that just failed.
-    if (health->stalled)
-        health->ejected_until = mono_min(health->ejected_until, now);
-    health->stalled = false;
-    health->on_trial = is_ejected(health, now);
+    // An ejection for failures runs its time: one late success of an older request says little. A
+    // stall was silence, and the silence is over.
+    if (!health->on_trial || (is_ejected(health, now) && !health->stalled))
+        return;
+    health->stalled = health->on_trial = false;
+    health->ejected_until = now; // the ramp begins here
 }
 
 bool pick_finished(PickHealth *health, const ModelPick *rules, PickResult result, Mono now)

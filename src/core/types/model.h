@@ -60,7 +60,8 @@ typedef struct ModelPrefix {
     uint32_t group;
 } ModelPrefix;
 
-// contracts.md section 5 and findings/verdict.md give each constant's reason; defaults there.
+// Defaults and the reason for each stand in docs/fleet-yaml.md; core/path.h and core/verdict.h use
+// them.
 typedef struct ModelHealth {
     int64_t probe_interval_ns;    // 250 ms, jittered by +-10 %
     int64_t probe_fast_ns;        // 100 ms, while a streak of failures runs

@@ -4,10 +4,17 @@
 // bytes are refused and the reader keeps its last good plan. Also `plan.now` (newest number and
 // heartbeat) and `prefixes.<digest>` (prefix -> client group), a file of its own.
 #pragma once
+#include <inttypes.h>
+
 #include "arena.h"
 #include "buf.h"
 #include "error.h"
 #include "plan.h"
+
+// Names in DIR/R/plan, for printf with <inttypes.h>: 16 lower-case hex digits each.
+#define PLAN_FILE_NAME "plan.%016" PRIx64         // of plan->number
+#define PREFIXES_FILE_NAME "prefixes.%016" PRIx64 // of plan->prefixes_digest
+#define PLAN_NOW_NAME "plan.now"
 
 #define PLAN_NOW_BYTES 64
 

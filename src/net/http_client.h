@@ -20,6 +20,7 @@ typedef struct HttpClientOptions {
     const char *cert_file; // client certificate and key; NULL: none
     const char *key_file;
     bool tls13_only;
+    bool resume_tls; // keep TLS sessions; probes must not: a resumed one skips certificate checks
     uint32_t connections_per_host; // 0: 8
 } HttpClientOptions;
 
@@ -30,10 +31,13 @@ typedef struct HttpResponse {
     const char *body; // NUL-terminated
     size_t body_len;
     int64_t elapsed_ns;
-    const char *error; // "" or text
+    const char *error;          // "" or text
+    const HttpRequest *request; // for http_response_header
 } HttpResponse;
 
 typedef void HttpDone(void *context, const HttpResponse *response);
+// The peer closed the kept connection of an answered request while it was idle.
+typedef void HttpClosed(void *context);
 
 typedef struct HttpRequestOptions {
     const char *method;      // NULL: GET
@@ -43,9 +47,12 @@ typedef struct HttpRequestOptions {
     const char *body;
     size_t body_len;
     const char *const *headers; // NULL-terminated "Name: value"; NULL
-    int64_t connect_timeout_ns, timeout_ns;
-    size_t max_body; // 0: BOUND_BODY_BYTES
-    bool fresh;      // do not use a kept connection
+    int64_t connect_timeout_ns; // TCP and TLS together; 0: as timeout_ns
+    int64_t timeout_ns;         // to the last byte of the answer; 0: 30 s
+    size_t max_body;            // of the answer; 0: BOUND_BODY_BYTES
+    bool fresh;                 // do not use a kept connection
+    HttpClosed *closed;         // NULL: nobody asks
+    void *closed_context;       // must live as long as the client
 } HttpRequestOptions;
 
 int http_client_new(uv_loop_t *loop, const HttpClientOptions *options, HttpClient **ret_client,
@@ -55,7 +62,11 @@ int http_client_send(HttpClient *client, const HttpRequestOptions *options, Http
                      void *context, HttpRequest **ret_request, Error *reterr) MUST_CHECK;
 // Drops the request; `done` is called with status 0, error "cancelled", not hard.
 void http_request_cancel(HttpRequest *request);
-// New certificates on disk: connections made from now on use them.
-void http_client_reload(HttpClient *client);
-// Cancels everything. Returns NULL.
+// A header of the answer, NULL: absent; valid until the next call and inside `done` only.
+const char *http_response_header(const HttpResponse *response, const char *name);
+// New certificates on disk: requests sent from now on use them, on new connections. When they
+// cannot be used (unreadable, or the key does not belong to the certificate), the old ones stay.
+int http_client_reload(HttpClient *client, Error *reterr) MUST_CHECK;
+// Cancels everything. Memory goes when the loop has closed the handles: run it once more. Returns
+// NULL.
 HttpClient *http_client_free(HttpClient *client);

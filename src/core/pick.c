@@ -83,3 +83,17 @@ int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono
     uint32_t second = drawn(targets, set, sum - targets[first].weight, (uint32_t)random);
     return (int)(less_loaded(&targets[second], &targets[first]) ? second : first);
 }
+
+int pick_first(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now)
+{
+    PickTier best = PICK_TIER_NONE;
+    int first = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        PickTier tier = pick_tier(&targets[i], class_, now);
+        if (tier < best) {
+            best = tier;
+            first = (int)i;
+        }
+    }
+    return first;
+}

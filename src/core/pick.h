@@ -53,6 +53,9 @@ typedef struct PickTarget {
 int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
                 uint64_t random);
 PickTier pick_tier(const PickTarget *target, ServiceClass class_, Mono now);
+// For an order instead of weights (where an edge forwards to): the first target of the best tier,
+// or -1 when none is left.
+int pick_first(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now);
 
 typedef enum PickResult {
     PICK_OK,      // an answer below 500

@@ -24,7 +24,7 @@ void buf_add(Buf *buf, const void *data, size_t len);
 void buf_add_text(Buf *buf, const char *text);
 void buf_add_char(Buf *buf, char c);
 void buf_printf(Buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_vprintf(Buf *buf, const char *fmt, va_list args);
+void buf_vprintf(Buf *buf, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 // `text` as a JSON string with its quotes; invalid UTF-8 bytes become U+FFFD.
 void buf_add_json_string(Buf *buf, const char *text);
 // 0, or ERROR_MEMORY / ERROR_LIMIT if an append failed.

@@ -10,7 +10,7 @@
 
 static char NO_MEMORY[] = "out of memory (and no memory to say where)";
 
-static char *format(const char *fmt, va_list args)
+PRINTF_LIKE(1, 0) static char *format(const char *fmt, va_list args)
 {
     va_list again;
     va_copy(again, args);

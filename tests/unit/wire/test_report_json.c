@@ -214,6 +214,42 @@ static void test_allocation_failure(void **state)
     buf_done(&buf);
 }
 
+// The keys that are written are those of the schema, no more and no less.
+static void compare_keys(const json_t *schema, const json_t *value)
+{
+    const json_t *properties = json_object_get(schema, "properties");
+    assert_int_equal(json_object_size(properties), json_object_size(value));
+    const char *key;
+    json_t *item;
+    json_object_foreach((json_t *)properties, key, item)
+    {
+        if (json_object_get(value, key) == NULL)
+            fail_msg("'%s' is in the schema and not in the report", key);
+    }
+}
+
+static void test_schema(void **state)
+{
+    json_t *schema = json_load_file(REPORT_SCHEMA, 0, NULL);
+    assert_non_null(schema);
+    Buf buf = encoded();
+    json_t *root = json_loadb(buf.data, buf.len, 0, NULL);
+    json_t *definitions = json_object_get(schema, "$defs");
+    compare_keys(schema, root);
+    json_t *view = json_array_get(json_object_get(root, "views"), 0);
+    compare_keys(json_object_get(definitions, "view"), view);
+    compare_keys(json_object_get(definitions, "vote"),
+                 json_array_get(json_object_get(view, "votes"), 1));
+    compare_keys(json_object_get(definitions, "intent"),
+                 json_array_get(json_object_get(root, "intents"), 0));
+    json_t *services = json_object_get(json_object_get(schema, "properties"), "services");
+    compare_keys(json_object_get(services, "items"),
+                 json_array_get(json_object_get(root, "services"), 0));
+    json_decref(root);
+    json_decref(schema);
+    buf_done(&buf);
+}
+
 static void test_intents_on_disk(void **state)
 {
     Buf buf = BUF_INIT(0);
@@ -293,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_allocation_failure),
+        cmocka_unit_test(test_schema),
         cmocka_unit_test(test_intents_on_disk),
         cmocka_unit_test(test_wishes),
     };

@@ -28,7 +28,7 @@ typedef struct CountersHeader {
     uint64_t plan_number;     // the plan this worker uses
     uint64_t sequence;        // rises with every write
     uint64_t now_ns;          // writer's CLOCK_MONOTONIC at the last write
-    uint64_t reserved;
+    uint64_t plan_age_ms;     // since the agent's heartbeat last moved; UINT64_MAX: never seen
 } CountersHeader;
 
 typedef struct CountersEdge { // two cache lines

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// context: what belongs to one request. nginx clears its module contexts when a request jumps into a
+// named location (that is how a request is forwarded), so the context hangs on the request's pool and
+// is found again by its cleanup handler. A background subrequest shares its parent's pool: the
+// request pointer tells them apart.
+#include "ngx_http_wildcam_module.h"
+
+
+static void
+ngx_http_wildcam_view_cleanup(void *data)
+{
+    ngx_http_wildcam_view_release(data);
+}
+
+
+static void
+ngx_http_wildcam_ctx_cleanup(void *data)
+{
+    /* only marks the context in the list of cleanups */
+}
+
+
+ngx_http_wildcam_ctx_t *
+ngx_http_wildcam_ctx_find(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_wildcam_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wildcam_module);
+    if (ctx || !r->internal) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler != ngx_http_wildcam_ctx_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+        if (ctx->request == r) {
+            ngx_http_set_ctx(r, ctx, ngx_http_wildcam_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_wildcam_ctx_t *
+ngx_http_wildcam_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_wildcam_ctx_t  *ctx;
+
+    ctx = ngx_http_wildcam_ctx_find(r);
+    if (ctx) {
+        return ctx;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wildcam_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_wildcam_ctx_t));
+    ctx->request = r;
+    cln->handler = ngx_http_wildcam_ctx_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_wildcam_module);
+
+    return ctx;
+}
+
+
+/*
+ * Names and addresses of a view are used until the log phase, so an older view of the same request is
+ * held on to as well.
+ */
+
+ngx_int_t
+ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (ctx->view == ngx_http_wildcam_worker.view) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(ctx->request->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->view = ngx_http_wildcam_worker.view;
+    ctx->view->refs++;
+    cln->handler = ngx_http_wildcam_view_cleanup;
+    cln->data = ctx->view;
+
+    return NGX_OK;
+}

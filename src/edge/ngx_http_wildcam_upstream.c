@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: MIT
+// upstream: nginx's peer interface over core/pick. A request first tries the region's own replicas;
+// when another gateway promises more, the upstream `replicas` gives up and nginx's error_page takes
+// the request to the named location whose upstream is `gateways` ($wildcam_next).
+//
+// What may be tried again: idempotent methods and requests with an Idempotency-Key; others only as
+// long as no byte of them was sent. nginx decides that from its location's settings, which cannot
+// look at a header, so a request that differs gets a copy of those settings (strict, keyed).
+//
+// Traps of nginx 1.22: set_session and save_session are called blindly; free() gets NGX_PEER_FAILED
+// only where nginx itself would retry, so the status is read from the answer; that status is the
+// previous attempt's when a connect failed at once; a closed idle connection costs no try.
+#include "ngx_http_wildcam_module.h"
+
+
+static ngx_int_t ngx_http_wildcam_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
+static ngx_int_t ngx_http_wildcam_set_session(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_http_wildcam_save_session(ngx_peer_connection_t *pc,
+    void *data);
+
+
+static ngx_int_t
+ngx_http_wildcam_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    us->peer.init = ngx_http_wildcam_init_peer;
+
+    return NGX_OK;
+}
+
+
+/* wildcam replicas|gateways; in upstream {}, before keepalive. */
+
+char *
+ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                     *value;
+    ngx_http_upstream_server_t    *server;
+    ngx_http_wildcam_srv_conf_t   *scf;
+    ngx_http_upstream_srv_conf_t  *uscf;
+
+    scf = conf;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "replicas") == 0) {
+        scf->kind = NGX_HTTP_WILDCAM_REPLICAS;
+
+    } else if (ngx_strcmp(value[1].data, "gateways") == 0) {
+        scf->kind = NGX_HTTP_WILDCAM_GATEWAYS;
+
+    } else {
+        return "must be \"replicas\" or \"gateways\"";
+    }
+
+    uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
+
+    if (uscf->peer.init_upstream) {
+        return "must stand before \"keepalive\" and alone";
+    }
+
+    uscf->peer.init_upstream = ngx_http_wildcam_init_upstream;
+    uscf->flags = NGX_HTTP_UPSTREAM_CREATE;
+
+    /* nginx insists on at least one server; targets come from the plan */
+
+    server = ngx_array_push(uscf->servers);
+    if (server == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(server, sizeof(ngx_http_upstream_server_t));
+    server->name = value[1];
+    server->down = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+const ngx_http_wildcam_set_t *
+ngx_http_wildcam_gateways(const ngx_http_wildcam_ctx_t *ctx)
+{
+    return &ctx->view->gateways[ctx->class_];
+}
+
+
+static ngx_uint_t
+ngx_http_wildcam_has_tried(const ngx_http_wildcam_ctx_t *ctx,
+    const ngx_http_wildcam_slot_t *slot)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ctx->n_tried; i++) {
+        if (ctx->tried[i] == slot) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The set's targets as this request sees them. Copied only when it has tried something. */
+
+static const PickTarget *
+ngx_http_wildcam_targets(const ngx_http_wildcam_ctx_t *ctx,
+    const ngx_http_wildcam_set_t *set, PickTarget *copy)
+{
+    uint32_t  i;
+
+    if (ctx->n_tried == 0) {
+        return set->pick;
+    }
+
+    for (i = 0; i < set->n; i++) {
+        copy[i] = set->pick[i];
+        copy[i].tried = ngx_http_wildcam_has_tried(ctx, set->targets[i].slot);
+    }
+
+    return copy;
+}
+
+
+PickTier
+ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
+    const ngx_http_wildcam_set_t *set, Mono now)
+{
+    int                i;
+    PickTarget         copy[BOUND_REPLICAS];
+    const PickTarget  *targets;
+
+    targets = ngx_http_wildcam_targets(ctx, set, copy);
+    i = pick_first(targets, set->n, ctx->class_, now);
+
+    return i == -1 ? PICK_TIER_NONE
+                   : pick_tier(&targets[i], ctx->class_, now);
+}
+
+
+static ngx_uint_t
+ngx_http_wildcam_open(const ngx_http_wildcam_ctx_t *ctx)
+{
+    uint32_t     i;
+    const Plan  *plan;
+
+    plan = ctx->view->plan;
+
+    for (i = 0; i < plan->n_services; i++) {
+        if (ngx_strcmp(plan->services[i].name, ctx->conf->service.data) == 0) {
+            return plan->services[i].open[ctx->class_];
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_wildcam_tier_usable(const ngx_http_wildcam_ctx_t *ctx, PickTier tier)
+{
+    return tier < PICK_TIER_DOWN
+           || (tier == PICK_TIER_DOWN && ngx_http_wildcam_open(ctx));
+}
+
+
+static int
+ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    int                            i;
+    PickTier                       tier;
+    PickTarget                     copy[BOUND_REPLICAS];
+    const PickTarget              *targets;
+    const ngx_http_wildcam_set_t  *set;
+
+    set = &ctx->view->replicas;
+    targets = ngx_http_wildcam_targets(ctx, set, copy);
+    i = pick_target(targets, set->n, ctx->class_, now,
+        rng_next(&ngx_http_wildcam_worker.rng));
+    if (i == -1) {
+        return -1;
+    }
+
+    tier = pick_tier(&targets[i], ctx->class_, now);
+    if (tier == PICK_TIER_GOOD) {
+        return i;
+    }
+
+    /* a gateway that promises more is the better choice */
+
+    if (ctx->conf->remote.len
+        && ngx_http_wildcam_best_tier(ctx, ngx_http_wildcam_gateways(ctx), now)
+               < tier)
+    {
+        return -1;
+    }
+
+    if (!ngx_http_wildcam_tier_usable(ctx, tier)) {
+        ctx->closed = 1;
+        return -1;
+    }
+
+    return i;
+}
+
+
+static Ip
+ngx_http_wildcam_client(ngx_http_request_t *r)
+{
+    Ip                   ip;
+    struct sockaddr     *sa;
+    struct sockaddr_in  *sin;
+
+    ngx_memzero(&ip, sizeof(Ip));
+    sa = r->connection->sockaddr;
+
+    if (sa->sa_family == AF_INET6) {
+        ngx_memcpy(ip.bytes, &((struct sockaddr_in6 *) sa)->sin6_addr, 16);
+
+    } else if (sa->sa_family == AF_INET) {
+        sin = (struct sockaddr_in *) sa;
+        ip.bytes[10] = ip.bytes[11] = 0xff;
+        ngx_memcpy(ip.bytes + 12, &sin->sin_addr, 4);
+    }
+
+    return ip;
+}
+
+
+/* In the order that begins where this client's block hashes to. */
+
+static int
+ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    Ip                             ip;
+    int                            i;
+    IpPrefix                       block;
+    uint32_t                       k, start, from;
+    PickTarget                     order[BOUND_ORDER];
+    uint32_t                       index[BOUND_ORDER];
+    const ngx_http_wildcam_set_t  *set;
+
+    set = ngx_http_wildcam_gateways(ctx);
+    if (set->n == 0) {
+        return -1;
+    }
+
+    ip = ngx_http_wildcam_client(ctx->request);
+    block = ip_client_block(&ip);
+    start = pick_entry(set->entries, set->n, &block);
+
+    for (k = 0; k < set->n; k++) {
+        from = k == 0 ? start : k <= start ? k - 1 : k;
+        index[k] = from;
+        order[k] = set->pick[from];
+        order[k].tried =
+            ngx_http_wildcam_has_tried(ctx, set->targets[from].slot);
+    }
+
+    i = pick_first(order, set->n, ctx->class_, now);
+    if (i == -1) {
+        return -1;
+    }
+
+    if (!ngx_http_wildcam_tier_usable(ctx,
+            pick_tier(&order[i], ctx->class_, now)))
+    {
+        ctx->closed = 1;
+        return -1;
+    }
+
+    return (int) index[i];
+}
+
+
+static ngx_uint_t
+ngx_http_wildcam_has_key(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == sizeof("Idempotency-Key") - 1
+                && h[i].value.len
+                && ngx_strncmp(h[i].lowcase_key, "idempotency-key",
+                       sizeof("idempotency-key") - 1)
+                       == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * The settings for this request. A copy is made once for each location and lives as long as the
+ * worker. `strict`: the target's own 5xx answer is passed on, since there is no next one. `keyed`:
+ * nginx may send the request again though bytes of it were sent.
+ */
+
+static ngx_int_t
+ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx,
+    ngx_http_upstream_t *u)
+{
+    ngx_pool_t                    *pool;
+    ngx_http_upstream_conf_t      *strict, *keyed;
+    ngx_http_wildcam_loc_conf_t   *lcf;
+
+    lcf = ctx->conf;
+
+    if (lcf->original != u->conf) {
+        pool = ngx_cycle->pool;
+        strict = ngx_palloc(pool, sizeof(ngx_http_upstream_conf_t));
+        keyed = ngx_palloc(pool, sizeof(ngx_http_upstream_conf_t));
+        if (strict == NULL || keyed == NULL) {
+            return NGX_ERROR;
+        }
+
+        *strict = *u->conf;
+        strict->intercept_errors = 0;
+
+        *keyed = *u->conf;
+        keyed->next_upstream |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+
+        lcf->original = u->conf;
+        lcf->strict = strict;
+        lcf->keyed = keyed;
+    }
+
+    u->conf = ctx->keyed ? lcf->keyed : lcf->strict;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wildcam_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_upstream_t           *u;
+    ngx_http_wildcam_ctx_t        *ctx;
+    ngx_http_wildcam_srv_conf_t   *scf;
+
+    ctx = ngx_http_wildcam_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    scf = ngx_http_conf_upstream_srv_conf(us, ngx_http_wildcam_module);
+
+    ctx->kind = scf->kind;
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
+
+    u = r->upstream;
+
+    if (!ctx->ready) {
+        ctx->ready = 1;
+        ctx->repeatable = 1;
+        ctx->class_ = ctx->conf->class_get;
+
+        if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))) {
+            ctx->class_ = ctx->conf->class_other;
+
+            if (!(r->method & (NGX_HTTP_PUT|NGX_HTTP_DELETE))) {
+                ctx->keyed = ngx_http_wildcam_has_key(r) != 0;
+                ctx->repeatable = ctx->keyed;
+            }
+        }
+
+        pick_budget_request(&ngx_http_wildcam_worker.budget,
+            ngx_http_wildcam_now());
+    }
+
+    if ((ctx->keyed || !ctx->repeatable)
+        && ngx_http_wildcam_settings(ctx, u) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    u->peer.data = ctx;
+    u->peer.get = ngx_http_wildcam_get_peer;
+    u->peer.free = ngx_http_wildcam_free_peer;
+    u->peer.set_session = ngx_http_wildcam_set_session;
+    u->peer.save_session = ngx_http_wildcam_save_session;
+    u->peer.tries = NGX_HTTP_WILDCAM_TRIED;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    if (ctx->attempts == 0) {
+        return NGX_OK;
+    }
+
+    if (ctx->free_try) {
+        ctx->free_try = 0;
+        return NGX_OK;
+    }
+
+    if (!ctx->paid
+        && !pick_budget_retry(&ngx_http_wildcam_worker.budget,
+            &ctx->view->plan->pick, now))
+    {
+        NGX_HTTP_WILDCAM_COUNT(retries_refused);
+        return NGX_DECLINED;
+    }
+
+    ctx->paid = 0;
+    NGX_HTTP_WILDCAM_COUNT(retries);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    int                               i;
+    Mono                              now;
+    ngx_http_wildcam_ctx_t           *ctx;
+    const ngx_http_wildcam_set_t     *set;
+    const ngx_http_wildcam_target_t  *target;
+
+    ctx = data;
+
+    pc->cached = 0;
+    pc->connection = NULL;
+
+    if (ngx_http_wildcam_worker.view == NULL
+        || ngx_http_wildcam_ctx_renew(ctx) != NGX_OK
+        || ctx->n_tried == NGX_HTTP_WILDCAM_TRIED)
+    {
+        return NGX_BUSY;
+    }
+
+    now = ngx_http_wildcam_now();
+
+    if (ctx->kind == NGX_HTTP_WILDCAM_REPLICAS) {
+        set = &ctx->view->replicas;
+        i = ngx_http_wildcam_choose_replica(ctx, now);
+
+    } else {
+        set = ngx_http_wildcam_gateways(ctx);
+        i = ngx_http_wildcam_choose_gateway(ctx, now);
+    }
+
+    if (i == -1 || ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    if (ctx->kind == NGX_HTTP_WILDCAM_GATEWAYS) {
+        NGX_HTTP_WILDCAM_COUNT(forwarded);
+    }
+
+    target = &set->targets[i];
+
+    ctx->target = target;
+    ctx->slot = target->slot;
+    ctx->started = now;
+    ctx->tried[ctx->n_tried++] = target->slot;
+    ctx->attempts++;
+
+    pc->sockaddr = target->sockaddr;
+    pc->socklen = target->socklen;
+    pc->name = (ngx_str_t *) &target->name;
+
+    pick_started(&target->slot->health, now);
+    ngx_queue_insert_tail(&target->slot->waiting, &ctx->queue);
+
+    return NGX_OK;
+}
+
+
+static PickResult
+ngx_http_wildcam_result(ngx_http_wildcam_ctx_t *ctx,
+    ngx_peer_connection_t *pc, ngx_uint_t state)
+{
+    ngx_uint_t         status;
+    ngx_connection_t  *c;
+
+    c = pc->connection;
+
+    /* a refused connect leaves the previous attempt's status behind */
+
+    status = c ? ctx->request->upstream->headers_in.status_n : 0;
+
+    if (status >= 500) {
+        ctx->status = status;
+        return PICK_ERROR;
+    }
+
+    if (status) {
+        return PICK_OK;
+    }
+
+    if (!(state & NGX_PEER_FAILED)) {
+        return PICK_ABORTED;
+    }
+
+    if (c && (c->read->timedout || c->write->timedout)) {
+        ctx->status = NGX_HTTP_GATEWAY_TIME_OUT;
+        return PICK_FAILURE;
+    }
+
+    if (pc->cached && ctx->stale < NGX_HTTP_WILDCAM_STALE) {
+        return PICK_STALE;
+    }
+
+    ctx->status = NGX_HTTP_BAD_GATEWAY;
+
+    return PICK_FAILURE;
+}
+
+
+static void
+ngx_http_wildcam_evidence(ngx_http_wildcam_ctx_t *ctx, PickResult result,
+    Mono now)
+{
+    CountersTarget  *counters;
+
+    counters = ctx->slot->counters;
+
+    switch (result) {
+
+    case PICK_OK:
+        counters->ok++;
+        counters->success_sent_ns = (uint64_t) ctx->started.ns;
+        counters->latency_us_sum +=
+            (uint64_t) (mono_since(now, ctx->started) / NS_PER_US);
+        break;
+
+    case PICK_ERROR:
+        counters->error++;
+        counters->latency_us_sum +=
+            (uint64_t) (mono_since(now, ctx->started) / NS_PER_US);
+        break;
+
+    case PICK_FAILURE:
+        counters->failure++;
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    Mono                      now;
+    PickResult                result;
+    ngx_http_wildcam_ctx_t   *ctx;
+    ngx_http_wildcam_slot_t  *slot;
+
+    ctx = data;
+    slot = ctx->slot;
+
+    if (pc->tries) {
+        pc->tries--;
+    }
+
+    if (slot == NULL) {
+        return;
+    }
+
+    now = ngx_http_wildcam_now();
+    result = ngx_http_wildcam_result(ctx, pc, state);
+
+    ngx_queue_remove(&ctx->queue);
+    ctx->sent |= ctx->request->upstream->request_sent;
+
+    if (result == PICK_STALE) {
+        ctx->stale++;
+        ctx->n_tried--;           /* a fresh connection may go there */
+        ctx->free_try = 1;
+    }
+
+    ngx_http_wildcam_evidence(ctx, result, now);
+
+    if (pick_finished(&slot->health, &ctx->view->plan->pick, result, now)) {
+        slot->counters->ejections++;
+
+        /* silence or resets: whoever waits there waits in vain */
+
+        slot->evacuate = result == PICK_FAILURE;
+    }
+
+    ctx->slot = NULL;
+}
+
+
+/* The other side keeps no TLS sessions (docs/contracts/processes.md), so neither do we. */
+
+static ngx_int_t
+ngx_http_wildcam_set_session(ngx_peer_connection_t *pc, void *data)
+{
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wildcam_save_session(ngx_peer_connection_t *pc, void *data)
+{
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// region_slots: the programs of one region and their states (the drawing is in program.h): starting
+// in order, readiness, restart with backoff, the end. No loop in here; region_init.c drives it with
+// the time, so that a test can do the same.
+#pragma once
+#include <signal.h>
+#include <sys/types.h>
+
+#include "program.h"
+#include "ready.h"
+
+#define SLOTS_BACKOFF_NS (100 * NS_PER_MS) // doubled per failure in a row
+#define SLOTS_BACKOFF_MAX_NS (5 * NS_PER_S)
+#define SLOTS_STEADY_NS (10 * NS_PER_S) // so long up: the next failure is the first again
+#define SLOTS_GRACE_NS (3 * NS_PER_S)   // from the stop signal to SIGKILL
+
+typedef struct Slot {
+    const Program *program;
+    ProgramState state;
+    pid_t pid; // 0: does not run
+    Mono started, again, kill_at;
+    unsigned restarts, failures;
+    bool restart_asked;
+    ReadyCheck check;
+    char detail[160];
+} Slot;
+
+typedef struct Slots Slots;
+typedef void SlotsChanged(void *context, const Slot *slot);
+
+struct Slots {
+    const RegionSpec *spec;
+    Slot items[PROGRAMS_MAX];
+    bool stopping;
+    SlotsChanged *changed;
+    void *context;
+};
+
+void slots_init(Slots *slots, const RegionSpec *spec, SlotsChanged *changed, void *context);
+// Starts what may start, goes on with readiness checks, kills what outstays its stop signal.
+void slots_advance(Slots *slots, Mono now);
+// A process has been reaped. Those that are no slot's (orphans that pid 1 inherits) are ignored.
+void slots_exited(Slots *slots, pid_t pid, int status, Mono now);
+void slots_notified(Slots *slots, Mono now); // READY=1 came
+// ERROR_NOT_FOUND for an unknown name.
+int slots_restart(Slots *slots, const char *name, Mono now) MUST_CHECK;
+int slots_signal(Slots *slots, const char *name, int number) MUST_CHECK;
+void slots_stop(Slots *slots, Mono now); // the end: everything, in its order
+bool slots_ended(const Slots *slots);    // nothing runs and nothing will
+// The next instant at which slots_advance has something to do by itself.
+Mono slots_next(const Slots *slots, Mono now);

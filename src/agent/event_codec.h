@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// event_codec: the core's input events and its decision records as bytes for recordings (contracts
+// section 10), so that a replay gives a core of the same build exactly what this one was given.
+//
+//   recording = segments, each a list of frames (wire/segment.h); payload = kind, body
+//     'S' start:  what core_new was given; first frame of every segment
+//     'C' config: bytes of fleet.yaml, in pieces (offset, total, bytes); after 'S' and before a
+//                 CONFIG event that names its hash
+//     'E' events: one batch; texts and times are relative within the batch
+//     'R' records: one batch
+//
+// Integers are LEB128 varints, signed ones zigzag. A text is 0 + length + bytes when it is new in
+// the batch, else its number. Decoding trusts nothing and keeps everything in the arena.
+#pragma once
+#include "arena.h"
+#include "buf.h"
+#include "core.h"
+#include "cursor.h"
+#include "error.h"
+
+#define RECORDING_VERSION 1
+#define EVENT_BATCH_MAX (48U << 10) // a batch is closed when it has grown so far
+#define CODEC_TEXTS 512
+
+typedef struct RecordingStart {
+    uint32_t version;
+    const char *region, *program; // program: version of the build
+    uint64_t config_hash, seed, boot, first_plan;
+    Mono now;
+    Wall wall;
+    bool continues; // a later segment of the same start: earlier ones are needed to replay exactly
+    uint32_t n_sockets;
+    const char *const *sockets;
+    uint32_t n_intents;
+    const Intent *intents;
+} RecordingStart;
+
+typedef struct RecordingConfig {
+    uint32_t offset, total, len;
+    const void *bytes;
+} RecordingConfig;
+
+// One batch being written or read.
+typedef struct EventCodec {
+    Mono base_mono;
+    Wall base_wall;
+    uint32_t n_texts;
+    const char *texts[CODEC_TEXTS]; // while writing: of the batch's own arena
+    Arena *arena;
+} EventCodec;
+
+int recording_put_start(Buf *buf, const RecordingStart *start) MUST_CHECK; // appends a payload
+int recording_put_config(Buf *buf, const RecordingConfig *config) MUST_CHECK;
+// Begins a batch of kind 'E' or 'R' in `buf`; the arena serves until the batch is closed.
+int event_codec_begin(EventCodec *codec, Arena *arena, char kind, Mono now, Wall wall,
+                      Buf *buf) MUST_CHECK;
+// A CONFIG event is written as its model's config_hash.
+int event_codec_put(EventCodec *codec, Buf *buf, const CoreEvent *event) MUST_CHECK;
+int event_codec_put_record(EventCodec *codec, Buf *buf, const Record *record) MUST_CHECK;
+
+// 'S', 'C', 'E' or 'R' of a payload, -1 when empty; the cursor stands behind it.
+int recording_kind(Cursor *cursor);
+int recording_get_start(Cursor *cursor, Arena *arena, RecordingStart *ret_start) MUST_CHECK;
+int recording_get_config(Cursor *cursor, RecordingConfig *ret_config) MUST_CHECK;
+int event_codec_open(EventCodec *codec, Arena *arena, Cursor *cursor) MUST_CHECK;
+// 1 and the next event; 0 at the batch's end. For a CONFIG event *ret_config_hash is set and
+// event->u.model is NULL.
+int event_codec_get(EventCodec *codec, Cursor *cursor, CoreEvent *ret_event,
+                    uint64_t *ret_config_hash) MUST_CHECK;
+int event_codec_get_record(EventCodec *codec, Cursor *cursor, Record *ret_record) MUST_CHECK;

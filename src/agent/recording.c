@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+// recording: see the header. Two streams of the same kind, one for events and one for records.
+#include "recording.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "files.h"
+#include "layout.h"
+#include "parse.h"
+#include "segment.h"
+
+#define CONFIG_PIECE (32U << 10)
+
+typedef struct Stream {
+    const char *name; // "events."
+    char kind;
+    uint64_t limit;
+    uint32_t keep;
+    int fd;
+    uint64_t number, size;
+    bool begun; // a batch is open
+    EventCodec codec;
+    Arena *arena; // of the batch's texts
+    Buf batch;
+} Stream;
+
+struct Recording {
+    char *folder;
+    RecordingStart start;
+    char *config;
+    size_t config_len;
+    bool started; // a segment with the start of this process was written
+    Stream events, records;
+    RecordingStatus status;
+    Error err;
+};
+
+static void failed(Recording *recording, const Error *err)
+{
+    recording->status.dropped_batches++;
+    (void)error_set(&recording->err, -EIO, "%s", error_text(err));
+}
+
+// Highest number of the stream's segments; removes all but the newest `keep`.
+static uint64_t tidy(const Recording *recording, const Stream *stream, uint32_t keep)
+{
+    uint64_t newest = 0, oldest;
+    for (;;) {
+        uint32_t n = 0;
+        oldest = UINT64_MAX;
+        DIR *dir = opendir(recording->folder);
+        size_t len = strlen(stream->name);
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+            uint64_t number;
+            if (strncmp(entry->d_name, stream->name, len) != 0 ||
+                parse_hex(entry->d_name + len, strlen(entry->d_name + len), 16, &number) < 0)
+                continue;
+            n++;
+            newest = number > newest ? number : newest;
+            oldest = number < oldest ? number : oldest;
+        }
+        if (dir)
+            closedir(dir);
+        LayoutPath path;
+        snprintf(path.text, sizeof(path.text), "%s/%s%016" PRIx64, recording->folder, stream->name,
+                 oldest);
+        if (n <= keep || unlink(path.text) < 0)
+            return newest;
+    }
+}
+
+static int append(Recording *recording, Stream *stream, const void *payload, size_t len,
+                  Error *reterr)
+{
+    Buf frame CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX + 64);
+    int r = segment_frame(&frame, payload, len);
+    if (r < 0)
+        return error_set(reterr, r, "frame of %zu bytes: %s", len, error_code_text(r));
+    r = files_write_all(stream->fd, frame.data, frame.len, reterr);
+    if (r < 0)
+        return r;
+    stream->size += frame.len;
+    recording->status.written_bytes += frame.len;
+    return 0;
+}
+
+static int append_config(Recording *recording, Stream *stream, Error *reterr)
+{
+    int r = 0;
+    for (size_t at = 0; at < recording->config_len && r == 0; at += CONFIG_PIECE) {
+        Buf piece CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+        size_t left = recording->config_len - at;
+        RecordingConfig config = {.offset = (uint32_t)at,
+                                  .total = (uint32_t)recording->config_len,
+                                  .len = (uint32_t)(left < CONFIG_PIECE ? left : CONFIG_PIECE),
+                                  .bytes = recording->config + at};
+        r = recording_put_config(&piece, &config);
+        if (r == 0)
+            r = append(recording, stream, piece.data, piece.len, reterr);
+    }
+    return r;
+}
+
+static void close_segment(Stream *stream)
+{
+    files_close(stream->fd);
+    stream->fd = -1;
+}
+
+static int open_segment(Recording *recording, Stream *stream, Error *reterr)
+{
+    uint64_t newest = tidy(recording, stream, stream->keep - 1);
+    stream->number = newest >= stream->number ? newest + 1 : stream->number + 1;
+    LayoutPath path;
+    snprintf(path.text, sizeof(path.text), "%s/%s%016" PRIx64, recording->folder, stream->name,
+             stream->number);
+    stream->fd = open(path.text, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+    if (stream->fd < 0)
+        return error_errno(reterr, errno, "%s", path.text);
+    stream->size = 0;
+    Buf start CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+    int r = recording_put_start(&start, &recording->start);
+    if (r == 0)
+        r = append(recording, stream, start.data, start.len, reterr);
+    if (r == 0 && stream->kind == 'E')
+        r = append_config(recording, stream, reterr);
+    if (r < 0) {
+        close_segment(stream);
+        (void)unlink(path.text); // a segment without its start is of no use
+        return r;
+    }
+    if (stream->kind == 'E')
+        recording->start.continues = true;
+    return 0;
+}
+
+static void flush_stream(Recording *recording, Stream *stream)
+{
+    if (!stream->begun)
+        return;
+    stream->begun = false;
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    int r = buf_check(&stream->batch);
+    if (r == 0 && stream->fd >= 0 && stream->size + stream->batch.len > stream->limit)
+        close_segment(stream);
+    if (r == 0 && stream->fd < 0)
+        r = open_segment(recording, stream, &err);
+    if (r == 0)
+        r = append(recording, stream, stream->batch.data, stream->batch.len, &err);
+    if (r < 0) {
+        failed(recording, &err);
+        close_segment(stream); // its tail may be torn
+    } else {
+        error_done(&recording->err);
+    }
+    buf_clear(&stream->batch);
+    arena_reset(stream->arena);
+}
+
+static bool begin(Stream *stream, Mono now, Wall wall)
+{
+    if (!stream->begun)
+        stream->begun = event_codec_begin(&stream->codec, stream->arena, stream->kind, now, wall,
+                                          &stream->batch) == 0;
+    return stream->begun;
+}
+
+// An addition that did not fit whole would make the batch unreadable: take it back.
+static bool settle(Recording *recording, Stream *stream, size_t before, int r)
+{
+    if (r < 0 || stream->batch.len > SEGMENT_FRAME_MAX) {
+        stream->batch.len = before;
+        stream->batch.failed = false;
+        return false;
+    }
+    if (stream->batch.len >= EVENT_BATCH_MAX)
+        flush_stream(recording, stream);
+    return true;
+}
+
+void recording_add_event(Recording *recording, const CoreEvent *event)
+{
+    Stream *stream = &recording->events;
+    for (unsigned attempt = 0; attempt < 2 && begin(stream, event->now, event->wall); attempt++) {
+        EventCodec before = stream->codec;
+        size_t len = stream->batch.len;
+        int r = event_codec_put(&stream->codec, &stream->batch, event);
+        if (settle(recording, stream, len, r))
+            return;
+        stream->codec = before;
+        flush_stream(recording, stream); // once more in a batch of its own
+    }
+    recording->status.dropped_batches++;
+}
+
+void recording_add_record(Recording *recording, const Record *record, Wall wall)
+{
+    Stream *stream = &recording->records;
+    if (!begin(stream, record->at, wall))
+        return;
+    EventCodec before = stream->codec;
+    size_t len = stream->batch.len;
+    int r = event_codec_put_record(&stream->codec, &stream->batch, record);
+    if (settle(recording, stream, len, r))
+        return;
+    stream->codec = before;
+    recording->status.dropped_batches++;
+}
+
+void recording_set_config(Recording *recording, const char *bytes, size_t len)
+{
+    char *copy = alloc_zeroed(1, len + 1);
+    if (!copy)
+        return;
+    memcpy(copy, bytes, len);
+    free(recording->config);
+    recording->config = copy;
+    recording->config_len = len;
+    flush_stream(recording, &recording->events);
+    close_segment(&recording->events); // the next one begins with the new bytes
+}
+
+void recording_flush(Recording *recording)
+{
+    flush_stream(recording, &recording->events);
+    flush_stream(recording, &recording->records);
+}
+
+RecordingStatus recording_status(const Recording *recording)
+{
+    RecordingStatus status = recording->status;
+    status.error = recording->err.text ? recording->err.text : "";
+    return status;
+}
+
+static bool stream_init(Stream *stream, const char *name, char kind, uint64_t limit, uint32_t keep)
+{
+    *stream = (Stream){.name = name,
+                       .kind = kind,
+                       .limit = limit,
+                       .keep = keep,
+                       .fd = -1,
+                       .arena = arena_new(1U << 20),
+                       .batch = BUF_INIT(2 * SEGMENT_FRAME_MAX)};
+    return stream->arena != NULL;
+}
+
+int recording_new(const RecordingOptions *options, Recording **ret_recording, Error *reterr)
+{
+    Recording *recording = alloc_zeroed(1, sizeof(*recording));
+    if (!recording)
+        return error_set(reterr, ERROR_MEMORY, "out of memory");
+    recording->folder = alloc_strdup(options->folder);
+    recording->start = options->start;
+    bool ok = recording->folder != NULL;
+    ok = stream_init(&recording->events, "events.", 'E',
+                     options->event_bytes ? options->event_bytes : 4U << 20,
+                     options->event_segments ? options->event_segments : 8) &&
+         ok;
+    ok = stream_init(&recording->records, "records.", 'R',
+                     options->record_bytes ? options->record_bytes : 1U << 20,
+                     options->record_segments ? options->record_segments : 4) &&
+         ok;
+    int r = ok ? files_make_dirs(options->folder, 0755, reterr)
+               : error_set(reterr, ERROR_MEMORY, "out of memory");
+    if (r < 0) {
+        (void)recording_free(recording);
+        return r;
+    }
+    recording_set_config(recording, options->config, options->config_len);
+    *ret_recording = recording;
+    return 0;
+}
+
+static void stream_done(Stream *stream)
+{
+    files_close(stream->fd);
+    buf_done(&stream->batch);
+    stream->arena = arena_free(stream->arena);
+}
+
+Recording *recording_free(Recording *recording)
+{
+    if (!recording)
+        return NULL;
+    recording_flush(recording);
+    stream_done(&recording->events);
+    stream_done(&recording->records);
+    error_done(&recording->err);
+    free(recording->config);
+    free(recording->folder);
+    free(recording);
+    return NULL;
+}

@@ -83,7 +83,7 @@ static void write_maps(const EdgeConf *e)
         buf_printf(e->buf, "        \"CN=%s,OU=gateway,O=wildcam\" \"gateway:%s\";\n",
                    model->regions[i].name, model->regions[i].name);
     buf_add_text(e->buf, "        "
-                         "\"~^CN=(?<who>[A-Za-z0-9._@-]+),OU=(?<role>viewer|operator|admin),"
+                         "\"~^CN=(?<who>[A-Za-z0-9._-]+),OU=(?<role>viewer|operator|admin),"
                          "O=wildcam$\" \"$role:$who\";\n"
                          "    }\n"
                          "    map $peer $is_gateway { default 0; \"~^gateway:\" 1; }\n"

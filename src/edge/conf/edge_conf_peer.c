@@ -14,6 +14,7 @@ static void write_agent(const EdgeConf *e, const char *location, const char *var
                "        location %s {\n"
                "            if (%s = 0) { return 496; }\n"
                "%s"
+               "            proxy_intercept_errors off;\n"
                "            proxy_pass http://agent;\n"
                "        }\n",
                location, variable, more);

@@ -492,10 +492,16 @@ ngx_http_wildcam_result(ngx_http_wildcam_ctx_t *ctx,
     ngx_connection_t  *c;
 
     c = pc->connection;
+    status = ctx->request->upstream->headers_in.status_n;
 
-    /* a refused connect leaves the previous attempt's status behind */
+    /*
+     * A refused connect leaves the previous attempt's status behind. Without failure no connection
+     * means that keepalive has taken it.
+     */
 
-    status = c ? ctx->request->upstream->headers_in.status_n : 0;
+    if ((state & NGX_PEER_FAILED) && c == NULL) {
+        status = 0;
+    }
 
     if (status >= 500) {
         ctx->status = status;

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+// core: one event in, one update out. A step is: save, take the event in, advance everything whose
+// time has come, judge, plan; at its end it is committed as a whole or rolled back as a whole.
+#include "core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core_state.h"
+
+#define ROWS_LIMIT ((size_t)256 << 20) // view rows of one report: at most the whole table
+#define PLAN_LIMIT ((size_t)4 * BOUND_PLAN_BYTES)
+
+static int copy_sockets(Core *core, const ModelRegion *region, const char *const *sockets)
+{
+    core->sockets = alloc_zeroed(region->replicas + 1, sizeof *core->sockets);
+    core->replica_names = alloc_zeroed(region->replicas + 1, sizeof *core->replica_names);
+    if (core->sockets == NULL || core->replica_names == NULL)
+        return ERROR_MEMORY;
+    size_t len = strlen(region->name) + sizeof "/4294967295";
+    for (uint32_t i = 0; i < region->replicas; i++) {
+        core->n_sockets = i + 1;
+        core->sockets[i] = alloc_strdup(sockets[i]);
+        core->replica_names[i] = alloc_zeroed(1, len);
+        if (core->sockets[i] == NULL || core->replica_names[i] == NULL)
+            return ERROR_MEMORY;
+        (void)snprintf(core->replica_names[i], len, "%s/%u", region->name, (unsigned)i + 1);
+    }
+    return 0;
+}
+
+static int start(Core *core, const Model *model, const CoreOptions *options, Mono now, Wall wall)
+{
+    const ModelRegion *region = &model->regions[options->own];
+    core->boot = options->boot;
+    core->boot_at = now;
+    core->plan_stands = options->plan_stands;
+    core->plan = &core->slots[0];
+    core->spare = &core->slots[1];
+    core->rows = arena_new(ROWS_LIMIT);
+    core->slots[0].arena = arena_new(PLAN_LIMIT);
+    core->slots[1].arena = arena_new(PLAN_LIMIT);
+    if (core->rows == NULL || core->slots[0].arena == NULL || core->slots[1].arena == NULL)
+        return ERROR_MEMORY;
+    int r = copy_sockets(core, region, options->replica_sockets);
+    if (r == 0)
+        r = tables_new(model, options->own, region->replicas, now, options->seed, &core->tables);
+    IntentSet *none = NULL;
+    if (r == 0)
+        r = intent_set_new(&none);
+    if (r == 0)
+        r = intent_set_with(none, options->intents, options->n_intents, wall, false,
+                            &core->intents);
+    if (r == 0 && core->intents == NULL)
+        core->intents = none;
+    else
+        (void)intent_set_free(none);
+    if (r < 0)
+        return r;
+    Self *self = &core->tables->live.self;
+    const Intent *reset = intent_set_find(core->intents, INTENT_RESET_FLAPS, "fleet");
+    self->reset_stamp = reset != NULL ? reset->stamp : 0; // there is nothing from before it here
+    self->wall = wall;
+    self->plan_number = options->first_plan;
+    return planning_first(core, wall);
+}
+
+int core_new(const Model *model, const CoreOptions *options, Mono now, Wall wall, Core **ret_core,
+             Error *reterr)
+{
+    if (options->own >= model->n_regions || model->n_regions > BOUND_REGIONS ||
+        model->n_clouds > BOUND_CLOUDS)
+        return error_set(reterr, ERROR_RANGE, "start core: model of %u regions, own is %u",
+                         (unsigned)model->n_regions, (unsigned)options->own);
+    Core *core = alloc_zeroed(1, sizeof *core);
+    if (core == NULL)
+        return error_set(reterr, ERROR_MEMORY, "start core: out of memory");
+    int r = start(core, model, options, now, wall);
+    if (r < 0) {
+        (void)core_free(core);
+        return error_set(reterr, r, "start core: %s", error_code_text(r));
+    }
+    *ret_core = core;
+    return 0;
+}
+
+Core *core_free(Core *core)
+{
+    if (core == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < core->n_sockets; i++) {
+        free(core->sockets[i]);
+        free(core->replica_names[i]);
+    }
+    free(core->sockets);
+    free(core->replica_names);
+    (void)arena_free(core->rows);
+    (void)arena_free(core->slots[0].arena);
+    (void)arena_free(core->slots[1].arena);
+    (void)intent_set_free(core->intents);
+    (void)tables_free(core->tables);
+    free(core);
+    return NULL;
+}
+
+// Whether the event names something that exists. Late events may come from before a CONFIG event.
+static bool is_known(const Tables *tables, const CoreEvent *event)
+{
+    switch (event->kind) {
+    case CORE_EVENT_PROBE_ANSWERED:
+    case CORE_EVENT_PROBE_FAILED:
+    case CORE_EVENT_IDLE_CLOSED:
+        return event->gateway < tables->model->n_regions;
+    case CORE_EVENT_EDGE:
+        return event->u.edge.gateway < tables->model->n_regions;
+    case CORE_EVENT_REPLICA:
+        return event->u.replica.replica < tables->n_replicas;
+    default:
+        return true;
+    }
+}
+
+// The tables of a new model, with all that both models have in common.
+static int take_config(Step *step, const Model *model, Error *reterr)
+{
+    const Tables *from = step->tables;
+    const char *own_name = from->model->regions[from->own].name;
+    int own = model_find_region(model, own_name);
+    if (own < 0)
+        return error_set(reterr, ERROR_NOT_FOUND, "new configuration: region '%s' is missing",
+                         own_name);
+    if (model->n_regions > BOUND_REGIONS || model->n_clouds > BOUND_CLOUDS)
+        return error_set(reterr, ERROR_LIMIT, "new configuration: too many regions or clouds");
+    // Replicas beyond those that this agent was started with have no socket yet.
+    uint32_t replicas = model->regions[own].replicas;
+    replicas = replicas < step->core->n_sockets ? replicas : step->core->n_sockets;
+    Tables *tables;
+    if (tables_new(model, (uint32_t)own, replicas, step->now, 0, &tables) < 0)
+        return error_set(reterr, ERROR_MEMORY, "new configuration: out of memory");
+    tables_carry(tables, from);
+    step->tables = tables;
+    step->state = &tables->live;
+    step->model = model;
+    step_record(step, RECORD_CONFIG_CHANGED, "config",
+                arena_printf(step->arena, "generation %u, %016llx", (unsigned)model->generation,
+                             (unsigned long long)model->config_hash));
+    return 0;
+}
+
+static int take_event(Step *step, const CoreEvent *event, Error *reterr)
+{
+    if (!is_known(step->tables, event))
+        return 0;
+    switch (event->kind) {
+    case CORE_EVENT_TICK:
+        return 0;
+    case CORE_EVENT_PROBE_ANSWERED:
+    case CORE_EVENT_PROBE_FAILED:
+    case CORE_EVENT_IDLE_CLOSED:
+        probing_event(step, event);
+        return 0;
+    case CORE_EVENT_REPORT:
+        report_absorb(step, event->u.report);
+        wishes_absorb(step, event->u.report);
+        return 0;
+    case CORE_EVENT_EDGE:
+        probing_edge(step, &event->u.edge);
+        return 0;
+    case CORE_EVENT_REPLICA:
+        replicas_event(step, event);
+        return 0;
+    case CORE_EVENT_INTENT:
+        return wishes_event(step, event->u.intent, reterr);
+    case CORE_EVENT_CONFIG:
+        return take_config(step, event->u.model, reterr);
+    default:
+        return error_set(reterr, ERROR_RANGE, "step: unknown kind of event '%d'", (int)event->kind);
+    }
+}
+
+static bool verdicts_differ_from_table(const Step *step)
+{
+    const ViewVote *votes = tables_votes(step->tables, step->tables->own);
+    const View *view = &step->state->views[step->tables->own];
+    for (uint32_t g = 0; g < step->model->n_regions; g++)
+        if (votes[g].held != step->state->verdicts[g].held)
+            return true;
+    return view->alone != step->state->self.alone;
+}
+
+static void advance(Step *step)
+{
+    probing_advance(step);
+    replicas_advance(step);
+    clock_advance(step);
+    classes_advance(step);
+    load_advance(step);
+    wishes_advance(step);
+    views_refresh_own(step);
+    verdicts_advance(step);
+    if (verdicts_differ_from_table(step))
+        views_refresh_own(step);
+    reports_advance(step);
+    planning_advance(step);
+}
+
+static void roll_back(Step *step)
+{
+    Core *core = step->core;
+    if (step->intents != core->intents)
+        (void)intent_set_free(step->intents);
+    if (step->tables != core->tables)
+        (void)tables_free(step->tables);
+    tables_restore(core->tables);
+    report_restore_rows(core);
+}
+
+static void commit(Step *step)
+{
+    Core *core = step->core;
+    if (step->intents != core->intents) {
+        (void)intent_set_free(core->intents);
+        core->intents = step->intents;
+    }
+    if (step->facts_changed) {
+        GatewayFacts *facts = step->tables->facts;
+        step->tables->facts = step->tables->scratch;
+        step->tables->scratch = facts;
+    }
+    if (step->plan_made) {
+        PlanSlot *slot = core->spare;
+        core->spare = core->plan;
+        core->plan = slot;
+    }
+    if (step->tables != core->tables) {
+        (void)tables_free(core->tables);
+        core->tables = step->tables;
+    }
+}
+
+int core_step(Core *core, Arena *arena, const CoreEvent *event, CoreUpdate *ret_update,
+              Error *reterr)
+{
+    Tables *tables = core->tables;
+    Step step = {.core = core,
+                 .tables = tables,
+                 .state = &tables->live,
+                 .model = tables->model,
+                 .arena = arena,
+                 .now = mono_max(event->now, tables->live.self.now),
+                 .wall = event->wall,
+                 .intents = core->intents};
+    tables_save(tables);
+    core->saved_rows = NULL;
+    arena_reset(core->rows);
+    int r = 0;
+    if (event->kind == CORE_EVENT_REPORT)
+        r = report_save_rows(core, event->u.report);
+    Self *self = &tables->live.self;
+    self->wall = self->clock_refused ? wall_add(step.wall, self->clock_offset_ns) : step.wall;
+    if (r == 0) {
+        probing_loop_gap(&step);
+        r = take_event(&step, event, reterr);
+    } else {
+        r = error_set(reterr, r, "step: out of memory");
+    }
+    Plan *plan = NULL;
+    if (r == 0) {
+        step.state->self.now = step.now;
+        advance(&step);
+        if (step.plan_changed && !step.failed)
+            plan = plan_clone(arena, step.plan);
+        if (step.failed || (step.plan_changed && plan == NULL))
+            r = error_set(reterr, ERROR_MEMORY, "step: out of memory");
+    }
+    if (r < 0) {
+        roll_back(&step);
+        return r;
+    }
+    commit(&step);
+    *ret_update = (CoreUpdate){.n_effects = step.n_effects,
+                               .n_records = step.n_records,
+                               .effects = step.effects,
+                               .records = step.records,
+                               .plan = plan};
+    return 0;
+}
+
+Mono core_next_wake(const Core *core)
+{
+    const Tables *tables = core->tables;
+    const Self *self = &tables->live.self;
+    Mono wake = mono_min(self->report_due, self->push_due);
+    for (uint32_t g = 0; g < tables->model->n_regions; g++)
+        wake = mono_min(wake, path_wake(&tables->live.paths[g], &tables->model->health, self->now));
+    for (uint32_t i = 0; i < tables->n_replicas; i++) {
+        const Replica *replica = &tables->live.replicas[i];
+        wake = mono_min(wake, replica->id != 0 ? replica->deadline : replica->next);
+    }
+    return wake;
+}
+
+const Plan *core_plan(const Core *core)
+{
+    return core->plan->plan;
+}
+
+uint32_t core_intents(const Core *core, const Intent **ret_intents)
+{
+    *ret_intents = core->intents->items;
+    return core->intents->n;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// make_report: what this agent tells a peer, and when. Every report_interval, and at once on a
+// change (at most every push gap). Besides the own table it relays the newest one of every other
+// observer: a cut between two clouds must not hide a gateway's own region from its accusers.
+#include <string.h>
+
+#include "core_state.h"
+
+// A vote is about 250 bytes of JSON; BOUND_REPORT_BYTES holds that many and 30 wishes. Fleets above
+// 13 regions relay a part each time, in turns.
+#define VOTES_MAX 192U
+#define RELAY_MAX_NS (10 * NS_PER_S) // older tables help nobody
+
+void reports_advance(Step *step)
+{
+    const ModelHealth *health = &step->model->health;
+    Self *self = &step->state->self;
+    bool due = step->now.ns >= self->report_due.ns;
+    if (!due && step->now.ns < self->push_due.ns)
+        return;
+    if (due) {
+        int64_t jitter = health->report_interval_ns / 20; // +-5 %, or all agents beat as one
+        int64_t gap = health->report_interval_ns - jitter +
+                      (int64_t)rng_below(&self->rng, 2 * (uint64_t)jitter + 1);
+        self->report_due = mono_add(step->now, gap);
+    }
+    self->push_due = MONO_NEVER;
+    self->reported_at = step->now;
+    for (uint32_t peer = 0; peer < step->model->n_regions; peer++)
+        if (peer != step->tables->own)
+            step_effect(step, &(CoreEffect){.kind = CORE_EFFECT_REPORT,
+                                            .id = self->next_id++,
+                                            .gateway = peer,
+                                            .give_up_ns = health->fresh_ns});
+}
+
+static int64_t age_of(Mono made, Mono instant)
+{
+    int64_t age = mono_since(made, instant);
+    return age < 0 ? 0 : age;
+}
+
+static int fill_view(const Core *core, Arena *arena, uint32_t observer, Mono now, ReportView *ret)
+{
+    const Tables *tables = core->tables;
+    const View *view = &tables->live.views[observer];
+    const ViewVote *votes = tables_votes(tables, observer);
+    uint32_t n = tables->model->n_regions < VOTES_MAX ? tables->model->n_regions : VOTES_MAX;
+    *ret = (ReportView){.observer = tables->model->regions[observer].name,
+                        .boot = view->boot,
+                        .sequence = view->sequence,
+                        .age_ns = observer == tables->own ? 0 : age_of(now, view->born),
+                        .sick = view->sick,
+                        .alone = view->alone,
+                        .n_votes = n,
+                        .votes = arena_new_array(arena, ReportVote, n)};
+    if (ret->votes == NULL)
+        return ERROR_MEMORY;
+    // Ages are relative to the moment when the *table* was made.
+    Mono made = observer == tables->own ? now : view->born;
+    for (uint32_t g = 0; g < n; g++) {
+        const ViewVote *vote = &votes[g];
+        int64_t hold_left = vote->held ? mono_since(vote->hold_until, made) : 0;
+        ret->votes[g] = (ReportVote){
+            .gateway = tables->model->regions[g].name,
+            .vote = vote->vote,
+            .soft = vote->soft,
+            .slow = vote->slow,
+            .held = vote->held,
+            .first_fail_age_ns =
+                vote->first_fail.ns == INT64_MAX ? AGE_NEVER : age_of(made, vote->first_fail),
+            .edge_success_age_ns =
+                vote->edge_success.ns == INT64_MIN ? AGE_NEVER : age_of(made, vote->edge_success),
+            .streak = vote->streak,
+            .flaps = vote->flaps,
+            .held_age_ns = vote->held ? age_of(made, vote->held_since) : AGE_NEVER,
+            .hold_left_ns = hold_left > 0 ? hold_left : 0,
+            .p50_us = vote->p50_us,
+            .p99_us = vote->p99_us,
+            .short_window = vote->short_window,
+            .long_window = vote->long_window,
+        };
+    }
+    return 0;
+}
+
+static int fill_views(const Core *core, Arena *arena, Mono now, uint32_t peer, Report *report)
+{
+    const Tables *tables = core->tables;
+    uint32_t n = tables->model->n_regions, votes_each = n < VOTES_MAX ? n : VOTES_MAX;
+    uint32_t most = VOTES_MAX / votes_each;
+    report->views = arena_new_array(arena, ReportView, n);
+    if (report->views == NULL)
+        return ERROR_MEMORY;
+    int r = fill_view(core, arena, tables->own, now, &report->views[0]);
+    report->views[0].boot = core->boot;
+    report->views[0].sequence = report->sequence;
+    report->n_views = 1;
+    uint32_t first = n <= most ? 0 : (uint32_t)(report->sequence % n);
+    for (uint32_t i = 0; i < n && r == 0 && report->n_views < most; i++) {
+        uint32_t o = (first + i) % n;
+        const View *view = &tables->live.views[o];
+        if (o == tables->own || o == peer || !view->have ||
+            mono_since(now, view->born) > RELAY_MAX_NS)
+            continue; // the peer knows its own table best
+        r = fill_view(core, arena, o, now, &report->views[report->n_views++]);
+    }
+    return r;
+}
+
+static int fill_services(const Core *core, Arena *arena, Report *report)
+{
+    const Model *model = core->tables->model;
+    const Self *self = &core->tables->live.self;
+    if (!self->classes_known)
+        return 0; // states nothing: the peers keep what they have
+    report->services = arena_new_array(arena, ReportService, model->n_services);
+    if (report->services == NULL)
+        return ERROR_MEMORY;
+    report->n_services = model->n_services;
+    for (uint32_t i = 0; i < model->n_services; i++)
+        report->services[i] =
+            (ReportService){.name = model->services[i].name, .classes = self->classes};
+    return 0;
+}
+
+static void fill_echo(const Core *core, uint32_t peer_index, Mono now, Report *report)
+{
+    const Peer *peer = &core->tables->live.peers[peer_index];
+    if (!peer->have)
+        return;
+    report->echo_boot = peer->boot;
+    report->echo_ns = peer->stamp_ns;
+    report->echo_held_ns = age_of(now, peer->stamp_at);
+}
+
+int core_report(Core *core, Arena *arena, uint32_t peer, Mono now, Wall wall,
+                const Report **ret_report)
+{
+    const Model *model = core->tables->model;
+    Self *self = &core->tables->live.self;
+    if (peer >= model->n_regions)
+        return ERROR_RANGE;
+    Report *report = arena_new_of(arena, Report);
+    if (report == NULL)
+        return ERROR_MEMORY;
+    now = mono_max(now, self->now);
+    const Plan *plan = core_plan(core);
+    *report = (Report){
+        .version = 1,
+        .region = model->regions[core->tables->own].name,
+        .boot = core->boot,
+        .sequence = self->sequence + 1,
+        .generation = model->generation,
+        .config_hash = model->config_hash,
+        .plan_number = plan->number,
+        .plan_fleet_digest = plan->fleet_digest,
+        .wall = wall,
+        .stamp_ns = now.ns,
+        .capacity_rps = model->regions[core->tables->own].capacity_rps,
+        .load_rps = gateway_load_rps(core->tables, core->tables->own),
+        .replicas_want = model->regions[core->tables->own].replicas,
+        .n_intents = core->intents->n,
+        .intents = core->intents->items,
+    };
+    for (uint32_t i = 0; i < core->tables->n_replicas; i++)
+        report->replicas_up += core->tables->live.replicas[i].state == HEALTH_UP;
+    fill_echo(core, peer, now, report);
+    int r = fill_views(core, arena, now, peer, report);
+    if (r == 0)
+        r = fill_services(core, arena, report);
+    // "Lives in the arena": the set may be replaced by the next step.
+    if (r == 0 && report->n_intents > 0)
+        r = intent_copy(arena, core->intents->items, report->n_intents, &report->intents);
+    if (r < 0)
+        return r;
+    self->sequence++;
+    *ret_report = report;
+    return 0;
+}

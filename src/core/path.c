@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// path: see path.h.
+#include "path.h"
+
+#include <string.h>
+
+#define PROBES_MAX 256U
+#define PROBES_SPARE 16 // idle connections that close send probes out of turn
+// Quantiles by stochastic approximation: up by a share of the value when a sample is above, down by
+// so much less that q of the samples lie below in balance. Two numbers, no samples kept.
+#define P99_UP 50
+#define P99_DOWN 4950
+#define P50_STEP 64
+#define DEADLINE_FACTOR 8
+
+uint32_t path_probes_max(const ModelHealth *health)
+{
+    int64_t gap = health->probe_fast_ns < health->probe_interval_ns ? health->probe_fast_ns
+                                                                    : health->probe_interval_ns;
+    if (gap <= 0 || health->slow_ns / gap >= PROBES_MAX - PROBES_SPARE)
+        return PROBES_MAX;
+    return (uint32_t)(health->slow_ns / gap) + PROBES_SPARE;
+}
+
+void path_start(Path *path, Mono first_probe)
+{
+    path->next = first_probe;
+    path->newest_answered = MONO_DISTANT;
+    path->first_fail = MONO_NEVER;
+    path->edge_success = MONO_DISTANT;
+}
+
+static int64_t deadline_ns(const Path *path, const ModelHealth *health)
+{
+    if (!path->known) // nothing measured yet: a first handshake over 220 ms takes four round trips
+        return health->deadline_max_ns;
+    int64_t ns = (int64_t)path->p99_us * NS_PER_US * DEADLINE_FACTOR;
+    if (ns < health->deadline_min_ns)
+        return health->deadline_min_ns;
+    return ns > health->deadline_max_ns ? health->deadline_max_ns : ns;
+}
+
+static int64_t jittered(int64_t ns, Rng *rng)
+{
+    int64_t tenth = ns / 10;
+    return ns - tenth + (int64_t)rng_below(rng, 2 * (uint64_t)tenth + 1);
+}
+
+bool path_send(Path *path, const ModelHealth *health, Rng *rng, uint64_t id, Mono now,
+               Probe *ret_probe)
+{
+    if (now.ns < path->next.ns)
+        return false;
+    path->next = mono_add(now, path->streak > 0 ? health->probe_fast_ns
+                                                : jittered(health->probe_interval_ns, rng));
+    if (path->n_probes == path->probes_max)
+        return false; // the next turn may find room
+    Probe *probe = &path->probes[path->n_probes++];
+    *probe = (Probe){.id = id, .sent = now, .deadline = mono_add(now, deadline_ns(path, health))};
+    *ret_probe = *probe;
+    return true;
+}
+
+static Probe *find(Path *path, uint64_t id)
+{
+    for (uint32_t i = 0; i < path->n_probes; i++)
+        if (path->probes[i].id == id)
+            return &path->probes[i];
+    return NULL;
+}
+
+static void drop(Path *path, const Probe *probe)
+{
+    size_t index = (size_t)(probe - path->probes);
+    path->n_probes--;
+    memmove(path->probes + index, path->probes + index + 1,
+            (path->n_probes - index) * sizeof *path->probes);
+}
+
+static void learn(Path *path, int64_t latency_ns)
+{
+    int64_t us = latency_ns / NS_PER_US;
+    uint32_t sample = us > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)us;
+    if (path->p99_us == 0) {
+        path->p50_us = sample > 0 ? sample : 1;
+        path->p99_us = path->p50_us + path->p50_us / 3 + 1;
+        return;
+    }
+    if (sample > path->p99_us)
+        path->p99_us += path->p99_us / P99_UP + 1;
+    else if (path->p99_us > 100)
+        path->p99_us -= path->p99_us / P99_DOWN + 1;
+    if (sample > path->p50_us)
+        path->p50_us += path->p50_us / P50_STEP + 1;
+    else if (sample < path->p50_us)
+        path->p50_us -= path->p50_us > P50_STEP ? path->p50_us / P50_STEP : path->p50_us > 1;
+}
+
+// Silence is for the votes alone: it says as much about the path as about the gateway. The error
+// rate counts wrong answers, and the real requests that the edges report.
+static void count_failure(Path *path, const ModelHealth *health, Mono sent, bool hard, Mono now)
+{
+    if (hard)
+        if (sent.ns < path->newest_answered.ns)
+            return; // a younger probe was answered
+    if (path->streak == 0) {
+        path->first_fail = sent;
+        path->soft = false;
+    }
+    path->streak += path->streak < UINT32_MAX;
+    path->soft |= !hard;
+    path->next = mono_min(path->next, mono_add(now, health->probe_fast_ns));
+}
+
+void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
+{
+    Probe *found = find(path, id);
+    if (found == NULL)
+        return; // unknown, doubled, or later than slow_ns
+    Probe probe = *found;
+    drop(path, found);
+    int64_t latency = mono_since(now, probe.sent);
+    bool too_late = latency > health->slow_ns; // the guide: later than 5 s is a failure
+    window_add(&path->window, 1, too_late, now);
+    if (too_late) {
+        if (!probe.failed)
+            count_failure(path, health, probe.sent, false, now);
+        return;
+    }
+    bool late = now.ns > probe.deadline.ns;
+    if (probe.sent.ns >= path->newest_answered.ns)
+        path->late = late;
+    path->newest_answered = mono_max(path->newest_answered, probe.sent);
+    path->streak = 0;
+    path->soft = false;
+    path->first_fail = MONO_NEVER;
+    path->known = true;
+    if (!late)
+        learn(path, latency);
+    window_add(&path->window, 1, 0, now);
+}
+
+void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now)
+{
+    Probe *found = find(path, id);
+    if (found == NULL)
+        return;
+    Probe probe = *found;
+    drop(path, found);
+    window_add(&path->window, 1, 1, now);
+    if (!probe.failed)
+        count_failure(path, health, probe.sent, true, now);
+}
+
+void path_idle_closed(Path *path, Mono now)
+{
+    path->next = mono_min(path->next, now);
+}
+
+void path_expire(Path *path, const ModelHealth *health, Mono now)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < path->n_probes; i++) {
+        Probe *probe = &path->probes[i];
+        if (!probe->failed && now.ns >= probe->deadline.ns) {
+            probe->failed = true;
+            count_failure(path, health, probe->sent, false, now);
+        }
+        if (mono_since(now, probe->sent) <= health->slow_ns)
+            path->probes[kept++] = *probe;
+        else
+            window_add(&path->window, 1, 1, now); // only now it is no answer rather than a late one
+    }
+    path->n_probes = kept;
+}
+
+void path_forget(Path *path, const ModelHealth *health, Mono now, int64_t gap_ns)
+{
+    bool down = path_vote(path, health, mono_add(now, -gap_ns)) == VOTE_DOWN;
+    path->n_probes = 0;
+    if (path->streak > 0 && !down) // time in which nobody looked does not age a streak
+        path->first_fail = mono_add(path->first_fail, gap_ns);
+    path->next = mono_min(path->next, now);
+}
+
+Vote path_vote(const Path *path, const ModelHealth *health, Mono now)
+{
+    int64_t span = path->soft ? health->span_soft_ns : health->span_hard_ns;
+    if (path->streak >= health->failures && mono_since(now, path->first_fail) >= span)
+        return VOTE_DOWN;
+    return path->known ? VOTE_UP : VOTE_UNKNOWN;
+}
+
+Mono path_wake(const Path *path, const ModelHealth *health, Mono now)
+{
+    Mono wake = path->next;
+    for (uint32_t i = 0; i < path->n_probes; i++)
+        if (!path->probes[i].failed)
+            wake = mono_min(wake, path->probes[i].deadline);
+    if (path->streak >= health->failures) { // when the streak becomes a vote
+        int64_t span = path->soft ? health->span_soft_ns : health->span_hard_ns;
+        Mono vote = mono_add(path->first_fail, span);
+        if (vote.ns > now.ns)
+            wake = mono_min(wake, vote);
+    }
+    return wake;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// path: what this agent sees of one gateway with its own probes. Probes overlap, none waits for
+// another; a deadline that passes is a soft failure, an answer after it still ends the streak.
+//
+//   due --send--> outstanding --answer--------------> streak = 0, known
+//                     |    \--hard failure----------> streak + 1
+//                     +-----deadline passed--> soft failure, streak + 1; the probe stays until
+//                                              `slow_ns`, since a late answer counts
+//
+// Owner: Core; the outstanding probes live in one array for all paths.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "instant.h"
+#include "model.h"
+#include "report.h"
+#include "rng.h"
+#include "window.h"
+
+typedef struct Probe {
+    uint64_t id;
+    Mono sent, deadline;
+    bool failed; // counted as failed already
+} Probe;
+
+typedef struct Path {
+    Probe *probes; // [probes_max], oldest first
+    uint32_t n_probes, probes_max;
+    uint32_t streak;
+    bool soft;               // at least one failure of the streak was silence
+    bool known;              // was answered once
+    bool late;               // the newest answer came after its deadline
+    Mono first_fail;         // when the first failed probe of the streak was sent
+    Mono newest_answered;    // when the youngest answered probe was sent
+    Mono next;               // when the next probe is due
+    uint32_t p50_us, p99_us; // 0: nothing measured
+    bool edge_known;
+    Mono edge_success; // newest *sent* real request that succeeded
+    Window window;     // probes and real requests
+} Path;
+
+// How many probes can be outstanding: as many as fit between sending and giving up.
+uint32_t path_probes_max(const ModelHealth *health);
+void path_start(Path *path, Mono first_probe);
+// Sends if a probe is due and there is room; fills ret_probe.
+bool path_send(Path *path, const ModelHealth *health, Rng *rng, uint64_t id, Mono now,
+               Probe *ret_probe);
+void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now);
+void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now);
+void path_idle_closed(Path *path, Mono now);
+// Counts the deadlines that have passed and drops the probes that are of no use any more.
+void path_expire(Path *path, const ModelHealth *health, Mono now);
+// After a pause of the event loop: no probe of before it says anything.
+void path_forget(Path *path, const ModelHealth *health, Mono now, int64_t gap_ns);
+Vote path_vote(const Path *path, const ModelHealth *health, Mono now);
+// When something is due next, after everything due at `now` was done.
+Mono path_wake(const Path *path, const ModelHealth *health, Mono now);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// planning: gathers the facts, and makes a plan when they differ from those of the last one. A plan
+// is emitted only when its contents differ; its number rises then.
+#include <inttypes.h>
+#include <string.h>
+
+#include "core_state.h"
+#include "hash.h"
+
+#define OVERLOAD_SHARE_PPM (PPM_ONE / 2)
+
+static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, GatewayFacts *facts)
+{
+    const ModelHealth *health = &tables->model->health;
+    const Verdict *verdict = &tables->live.verdicts[gateway];
+    // After a first hold time the others report what they took over.
+    bool gone = verdict->held && mono_since(now, verdict->since) >= health->hold_ns;
+    if (verdict->held)
+        facts->state = HEALTH_DOWN;
+    else if (verdict->suspect)
+        facts->state = HEALTH_SUSPECT;
+    else
+        facts->state = verdict->seen_up ? HEALTH_UP : HEALTH_UNKNOWN;
+    facts->classes = gateway_classes(tables, gateway);
+    facts->share_ppm = verdict_share_ppm(verdict, health);
+    facts->capacity_rps = tables->model->regions[gateway].capacity_rps;
+    facts->load_rps = gone ? 0 : gateway_load_rps(tables, gateway);
+    facts->own_down =
+        gateway != tables->own && tables_votes(tables, tables->own)[gateway].vote == VOTE_DOWN;
+}
+
+// Held because its answers come too late, and the others could not carry its load: a slow answer is
+// better than none. It keeps half its share.
+static void keep_overloaded(const Tables *tables, GatewayFacts *facts)
+{
+    uint32_t n = tables->model->n_regions;
+    for (uint32_t g = 0; g < n; g++) {
+        const Verdict *verdict = &tables->live.verdicts[g];
+        if (!verdict->held || !verdict->slow || facts[g].state != HEALTH_DOWN)
+            continue;
+        facts[g].load_rps = gateway_load_rps(tables, g);
+        if (capacity_fits_without(facts, n, g))
+            continue;
+        facts[g].state = HEALTH_UP;
+        facts[g].share_ppm = OVERLOAD_SHARE_PPM;
+    }
+}
+
+void planning_facts(const Tables *tables, const IntentSet *intents, Mono now, Wall wall,
+                    GatewayFacts *ret_facts)
+{
+    memset(ret_facts, 0, tables->model->n_regions * sizeof *ret_facts); // padding too
+    for (uint32_t g = 0; g < tables->model->n_regions; g++)
+        fill_facts(tables, g, now, &ret_facts[g]);
+    keep_overloaded(tables, ret_facts);
+    wishes_apply(tables->model, intents, wall, ret_facts);
+}
+
+static uint32_t replica_classes(const Tables *tables, const Replica *replica)
+{
+    if (replica->state != HEALTH_UP)
+        return 0;
+    return tables->live.self.clock_refused ? replica->classes & ~CLASS_MASK_WRITE
+                                           : replica->classes;
+}
+
+static uint64_t inputs_hash(const Tables *tables, const IntentSet *intents, Wall wall)
+{
+    uint64_t hash = wishes_hash(intents, wall);
+    for (uint32_t i = 0; i < tables->n_replicas; i++) {
+        const Replica *replica = &tables->live.replicas[i];
+        hash = hash_u64(hash, (uint64_t)replica->state << 32 | replica_classes(tables, replica));
+    }
+    return hash;
+}
+
+static int make(Core *core, Tables *tables, const IntentSet *intents, const GatewayFacts *facts,
+                Wall wall, Wall made, PlanOutput *ret_output)
+{
+    PlanSlot *slot = core->spare;
+    arena_reset(slot->arena);
+    slot->plan = NULL;
+    PlanReplica *replicas = arena_new_array(slot->arena, PlanReplica, tables->n_replicas);
+    if (replicas == NULL)
+        return ERROR_MEMORY;
+    for (uint32_t i = 0; i < tables->n_replicas; i++)
+        replicas[i] = (PlanReplica){.name = core->replica_names[i],
+                                    .socket = core->sockets[i],
+                                    .state = tables->live.replicas[i].state,
+                                    .classes = replica_classes(tables, &tables->live.replicas[i]),
+                                    .weight = 1};
+    PlanInput input = {.model = tables->model,
+                       .facts = facts,
+                       .intents = intents,
+                       .wall = wall,
+                       .own = tables->own,
+                       .n_replicas = tables->n_replicas,
+                       .replicas = replicas,
+                       .number = tables->live.self.plan_number,
+                       .made = made};
+    int r = plan_build(slot->arena, &input, ret_output);
+    if (r < 0)
+        return r;
+    slot->plan = ret_output->plan;
+    slot->local_digest = ret_output->local_digest;
+    return 0;
+}
+
+int planning_first(Core *core, Wall wall)
+{
+    Tables *tables = core->tables;
+    PlanOutput output;
+    planning_facts(tables, core->intents, core->boot_at, wall, tables->facts);
+    tables->live.self.plan_inputs = inputs_hash(tables, core->intents, wall);
+    int r = make(core, tables, core->intents, tables->facts, wall, wall, &output);
+    if (r < 0)
+        return r;
+    tables->live.self.plan_number++;
+    PlanSlot *slot = core->spare;
+    core->spare = core->plan;
+    core->plan = slot;
+    return 0;
+}
+
+static void record_load(Step *step, const PlanOutput *output)
+{
+    Self *self = &step->state->self;
+    if (output->spilled && !self->spilling)
+        step_record(step, RECORD_SPILL, "plan", "a gateway is full: the next ones take the rest");
+    if (output->overloaded && !self->overloaded)
+        step_record(step, RECORD_OVERLOAD, "plan", "more load than capacity in the fleet");
+    self->spilling = output->spilled;
+    self->overloaded = output->overloaded;
+}
+
+static void record_plan(Step *step, const Plan *plan)
+{
+    step_record(step, RECORD_PLAN_MADE, "plan",
+                arena_printf(step->arena, "number %" PRIu64 ", fleet part %016" PRIx64,
+                             plan->number, plan->fleet_digest));
+}
+
+// After a restart a plan on disk, if there is one, knows more than an agent that has heard nobody.
+static bool settled(const Step *step)
+{
+    const Self *self = &step->state->self;
+    return !step->core->plan_stands || self->plan_emitted ||
+           2 * self->fresh > step->model->n_regions ||
+           mono_since(step->now, step->core->boot_at) >= step->model->health.boot_ns;
+}
+
+void planning_advance(Step *step)
+{
+    Core *core = step->core;
+    Tables *tables = step->tables;
+    Self *self = &step->state->self;
+    if (step->failed || !settled(step))
+        return;
+    size_t bytes = step->model->n_regions * sizeof *tables->facts;
+    planning_facts(tables, step->intents, step->now, self->wall, tables->scratch);
+    uint64_t inputs = inputs_hash(tables, step->intents, self->wall);
+    bool same_model = tables == core->tables; // else a new configuration is being taken in
+    if (same_model && inputs == self->plan_inputs &&
+        memcmp(tables->facts, tables->scratch, bytes) == 0) {
+        step->plan_changed = !self->plan_emitted; // the first one, as core_new made it
+        step->plan = core->plan->plan;
+        self->plan_emitted = true;
+        return;
+    }
+    PlanOutput output;
+    if (make(core, tables, step->intents, tables->scratch, self->wall, step->wall, &output) < 0) {
+        step->failed = true;
+        return;
+    }
+    self->plan_inputs = inputs;
+    step->facts_changed = true;
+    record_load(step, &output);
+    const PlanSlot *last = core->plan;
+    if (same_model && self->plan_emitted && output.plan->fleet_digest == last->plan->fleet_digest &&
+        output.local_digest == last->local_digest)
+        return;
+    self->plan_number++;
+    self->plan_emitted = true;
+    step->plan_changed = step->plan_made = true;
+    step->plan = output.plan;
+    record_plan(step, output.plan);
+}

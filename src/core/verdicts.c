@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+// verdicts: quorum, veto, hold, flaps, return, and taking over verdicts after having been alone.
+// Evaluated on every step (events and the report interval make one at least every 250 ms); only the
+// agent's own monotonic clock is read, so wall clock jumps change nothing here.
+#include <inttypes.h>
+
+#include "core_state.h"
+
+#define ALONE_BOOT_NS (3 * NS_PER_S) // a fresh start knows no holds
+#define ALONE_END_NS NS_PER_S        // together for so long, then verdicts are taken over
+#define ADOPT_PEERS_MIN 2
+#define RESET_DEAF_NS (3 * NS_PER_S) // peers that have not heard of the reset yet
+
+uint32_t quorum_min_votes(const Model *model)
+{
+    return model->n_regions / 2 > 0 ? model->n_regions / 2 : 1;
+}
+
+// Clouds that must agree: two, unless the whole fleet lies in one.
+static uint32_t min_clouds(const Model *model)
+{
+    for (uint32_t r = 1; r < model->n_regions; r++)
+        if (model->regions[r].cloud != model->regions[0].cloud)
+            return 2;
+    return 1;
+}
+
+bool quorum_down(const Tables *tables, const Tally *tally)
+{
+    return tally->down >= quorum_min_votes(tables->model) && 3 * tally->down >= 2 * tally->fresh &&
+           views_count_clouds(tally->clouds) >= min_clouds(tables->model);
+}
+
+int64_t verdict_hold_ns(uint32_t flaps, const ModelHealth *health)
+{
+    int64_t hold = health->hold_ns;
+    for (uint32_t i = 1; i < flaps && hold < health->hold_max_ns; i++)
+        hold = ns_add_saturated(hold, hold);
+    return hold < health->hold_max_ns ? hold : health->hold_max_ns;
+}
+
+uint32_t verdict_share_ppm(const Verdict *verdict, const ModelHealth *health)
+{
+    uint32_t share = health->return_steps_ppm[verdict->step];
+    return verdict->shed ? share / 2 : share;
+}
+
+static const char *tally_text(Step *step, const Tally *tally, const char *more)
+{
+    return arena_printf(step->arena,
+                        "down %" PRIu32 " of %" PRIu32 " fresh votes from %" PRIu32 " clouds%s",
+                        tally->down, tally->fresh, views_count_clouds(tally->clouds), more);
+}
+
+void verdict_hold(Step *step, uint32_t gateway, VerdictCause cause, const char *facts)
+{
+    const ModelHealth *health = &step->model->health;
+    Verdict *verdict = &step->state->verdicts[gateway];
+    bool returning = verdict->step < RETURN_STEPS - 1;
+    if (verdict->last_change.ns == INT64_MIN ||
+        mono_since(step->now, verdict->last_change) > health->forgive_ns)
+        verdict->flaps = 0;
+    verdict->flaps += verdict->flaps < UINT32_MAX;
+    verdict->held = true;
+    verdict->cause = cause;
+    verdict->since = verdict->last_change = step->now;
+    verdict->ok_since = verdict->veto_since = MONO_NEVER;
+    verdict->limited = verdict->failing = false;
+    verdict->step = 0;
+    window_clear(&step->state->paths[gateway].window, step->now); // judged for that already
+    if (returning)
+        step_record(step, RECORD_RETURN_FAILED, step_gateway(step, gateway), facts);
+    step_record(step, RECORD_VERDICT_DOWN, step_gateway(step, gateway), facts);
+}
+
+static void release(Step *step, uint32_t gateway, const Tally *tally)
+{
+    Verdict *verdict = &step->state->verdicts[gateway];
+    int64_t held_ns = mono_since(step->now, verdict->since);
+    verdict->held = false;
+    verdict->cause = VERDICT_CAUSE_NONE;
+    verdict->since = verdict->last_change = verdict->step_at = step->now;
+    verdict->step = 0;
+    verdict->shed = false;
+    verdict->ok_since = MONO_NEVER;
+    window_clear(&step->state->paths[gateway].window, step->now);
+    step_record(step, RECORD_VERDICT_UP, step_gateway(step, gateway),
+                arena_printf(step->arena,
+                             "up %" PRIu32 " of %" PRIu32 " fresh votes, held for %" PRId64
+                             " ms, flap %" PRIu32,
+                             tally->up, tally->fresh, held_ns / NS_PER_MS, verdict->flaps));
+}
+
+// A real request that was sent after the youngest voter's first failed probe, and succeeded, is
+// better evidence than silence towards probes. A refusal is proof and cannot be vetoed.
+static bool vetoed(Step *step, uint32_t gateway, const Tally *tally)
+{
+    Verdict *verdict = &step->state->verdicts[gateway];
+    if (!tally->all_soft || tally->newest_success.ns <= tally->youngest_fail.ns)
+        return false;
+    bool first = verdict->veto_since.ns == INT64_MAX;
+    if (first)
+        verdict->veto_since = step->now;
+    if (mono_since(step->now, verdict->veto_since) >= step->model->health.veto_max_ns)
+        return false;
+    if (first)
+        step_record(step, RECORD_VERDICT_VETOED, step_gateway(step, gateway),
+                    tally_text(step, tally, ", all soft, a later request succeeded"));
+    return true;
+}
+
+static void advance_free(Step *step, uint32_t gateway, const Tally *tally)
+{
+    const ModelHealth *health = &step->model->health;
+    Verdict *verdict = &step->state->verdicts[gateway];
+    if (!quorum_down(step->tables, tally)) {
+        verdict->veto_since = MONO_NEVER;
+        errors_advance(step, gateway, tally);
+    } else if (!vetoed(step, gateway, tally)) {
+        verdict_hold(step, gateway, VERDICT_CAUSE_VOTES,
+                     tally_text(step, tally, tally->all_soft ? ", soft" : ", hard"));
+    }
+    if (verdict->held)
+        return;
+    while (verdict->step < RETURN_STEPS - 1 &&
+           mono_since(step->now, verdict->step_at) >= health->return_step_ns) {
+        verdict->step++;
+        verdict->step_at = mono_add(verdict->step_at, health->return_step_ns);
+        step_record(step, RECORD_RETURN_STEP, step_gateway(step, gateway),
+                    arena_printf(step->arena, "%" PRIu32 " ppm of its share",
+                                 health->return_steps_ppm[verdict->step]));
+    }
+}
+
+static void advance_held(Step *step, uint32_t gateway, const Tally *tally)
+{
+    const ModelHealth *health = &step->model->health;
+    Verdict *verdict = &step->state->verdicts[gateway];
+    const Self *self = &step->state->self;
+    bool deaf =
+        self->reset_at.ns != INT64_MIN && mono_since(step->now, self->reset_at) < RESET_DEAF_NS;
+    if (!deaf && tally->peer_flaps > verdict->flaps)
+        verdict->flaps = tally->peer_flaps;
+    if (2 * tally->up <= tally->fresh || tally->up < quorum_min_votes(step->model)) {
+        verdict->ok_since = MONO_NEVER;
+        return;
+    }
+    if (verdict->ok_since.ns == INT64_MAX)
+        verdict->ok_since = step->now;
+    if (mono_since(step->now, verdict->ok_since) < health->up_time_ns ||
+        mono_since(step->now, verdict->since) < verdict_hold_ns(verdict->flaps, health) ||
+        (!deaf && tally->peer_hold_until.ns > step->now.ns))
+        return;
+    release(step, gateway, tally);
+}
+
+// Alone: too few fresh observers, sick, or just started. Such an agent's verdicts bind nobody.
+static bool is_alone(const Step *step)
+{
+    const Self *self = &step->state->self;
+    uint32_t well = 0;
+    for (uint32_t o = 0; o < step->model->n_regions; o++)
+        well += view_fresh(step->tables, o, step->now) &&
+                (o == step->tables->own || !step->state->views[o].sick);
+    return 2 * well <= step->model->n_regions || self->sick ||
+           mono_since(step->now, step->core->boot_at) < ALONE_BOOT_NS;
+}
+
+static void adopt(Step *step, uint32_t gateway)
+{
+    Verdict *verdict = &step->state->verdicts[gateway];
+    Tally tally;
+    views_tally(step->tables, gateway, step->now, &tally);
+    if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
+        return;
+    bool held = 2 * tally.holders > tally.together;
+    if (held == verdict->held)
+        return;
+    verdict->held = held;
+    verdict->last_change = step->now;
+    verdict->ok_since = MONO_NEVER;
+    if (held) {
+        verdict->cause = VERDICT_CAUSE_ADOPTED;
+        verdict->flaps = tally.peer_flaps;
+        verdict->since = mono_min(tally.peer_since, step->now);
+        verdict->step = 0;
+    } else {
+        verdict->cause = VERDICT_CAUSE_NONE;
+        verdict->since = step->now;
+        verdict->step = RETURN_STEPS - 1; // the others never took its share
+    }
+    step_record(step, RECORD_VERDICT_ADOPTED, step_gateway(step, gateway),
+                arena_printf(step->arena, "%s: held by %" PRIu32 " of %" PRIu32 " peers",
+                             held ? "held" : "released", tally.holders, tally.together));
+}
+
+static void advance_alone(Step *step)
+{
+    Self *self = &step->state->self;
+    self->fresh = 0;
+    for (uint32_t o = 0; o < step->model->n_regions; o++)
+        self->fresh += view_fresh(step->tables, o, step->now);
+    if (is_alone(step)) {
+        if (!self->alone)
+            step_record(step, RECORD_ALONE, "self",
+                        arena_printf(step->arena, "%" PRIu32 " fresh observers of %" PRIu32 "%s",
+                                     self->fresh, step->model->n_regions,
+                                     self->sick ? ", sick" : ""));
+        self->alone = true;
+        self->alone_at = step->now;
+    } else if (self->alone && mono_since(step->now, self->alone_at) > ALONE_END_NS) {
+        self->alone = false;
+        step_record(step, RECORD_TOGETHER, "self",
+                    arena_printf(step->arena, "%" PRIu32 " fresh observers of %" PRIu32,
+                                 self->fresh, step->model->n_regions));
+        for (uint32_t g = 0; g < step->model->n_regions; g++)
+            adopt(step, g);
+    }
+}
+
+// Order needs no quorum: half of the fresh observers (sick ones too) say DOWN, or, while this agent
+// is alone, most peers that are not hold it.
+static bool is_suspect(const Step *step, const Tally *tally)
+{
+    if (tally->down_all > 0 && 2 * tally->down_all >= tally->fresh)
+        return true;
+    return step->state->self.alone && tally->together >= ADOPT_PEERS_MIN &&
+           2 * tally->holders > tally->together;
+}
+
+void verdicts_advance(Step *step)
+{
+    uint64_t attention[VIEW_WORDS];
+    advance_alone(step);
+    bool booted = mono_since(step->now, step->core->boot_at) >= step->model->health.boot_ns;
+    (void)views_attention(step->tables, step->now, attention);
+    for (uint32_t g = 0; g < step->model->n_regions; g++) {
+        Verdict *verdict = &step->state->verdicts[g];
+        bool calm = !verdict->held && !verdict->suspect && !verdict->shed && !verdict->slow &&
+                    verdict->step == RETURN_STEPS - 1 && verdict->seen_up &&
+                    verdict->veto_since.ns == INT64_MAX && !verdict->limited && !verdict->failing;
+        if (calm && (attention[g / 64] >> (g % 64) & 1) == 0)
+            continue;
+        Tally tally;
+        views_tally(step->tables, g, step->now, &tally);
+        verdict->seen_up |= tally.up > 0;
+        if (booted) {
+            if (verdict->held)
+                advance_held(step, g, &tally);
+            else
+                advance_free(step, g, &tally);
+        }
+        verdict->suspect = !verdict->held && is_suspect(step, &tally);
+        verdict->slow = 2 * tally.slow > tally.fresh && tally.slow >= quorum_min_votes(step->model);
+        if (!verdict->slow)
+            verdict->slow_since = MONO_NEVER;
+        else if (verdict->slow_since.ns == INT64_MAX)
+            verdict->slow_since = step->now;
+    }
+}
+
+void verdicts_reset_flaps(Step *step, int64_t stamp)
+{
+    step->state->self.reset_stamp = stamp;
+    step->state->self.reset_at = step->now;
+    for (uint32_t g = 0; g < step->model->n_regions; g++) {
+        Verdict *verdict = &step->state->verdicts[g];
+        verdict->flaps = 0;
+        verdict->last_change = MONO_DISTANT;
+        if (verdict->held) // its hold is over; the votes still have to say UP for up_time
+            verdict->since = mono_add(step->now, -step->model->health.hold_ns);
+        else
+            verdict->step = RETURN_STEPS - 1;
+    }
+}

@@ -96,16 +96,16 @@ static int read_file(const char *path, Buf *bytes, Error *reterr)
         return error_errno(reterr, errno, "open '%s'", path);
     char chunk[16384];
     size_t got;
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !bytes->failed)
+    while (bytes->len <= BOUND_CONF_BYTES && (got = fread(chunk, 1, sizeof chunk, file)) > 0)
         buf_add(bytes, chunk, got);
     int r = ferror(file) != 0 ? error_errno(reterr, errno, "read '%s'", path) : 0;
     (void)fclose(file);
     if (r < 0)
         return r;
-    r = buf_check(bytes);
-    if (r == ERROR_LIMIT)
-        return error_set(reterr, r, "%s: too long; allowed: at most %u bytes", path,
+    if (bytes->len > BOUND_CONF_BYTES)
+        return error_set(reterr, ERROR_LIMIT, "%s: too long; allowed: at most %u bytes", path,
                          BOUND_CONF_BYTES);
+    r = buf_check(bytes);
     return r < 0 ? error_set(reterr, r, "read '%s': %s", path, error_code_text(r)) : 0;
 }
 
@@ -113,7 +113,7 @@ int conf_load(const char *path, Conf **ret_conf, ConfProblems *ret_problems, Err
 {
     if (ret_problems != NULL)
         *ret_problems = (ConfProblems){0};
-    Buf bytes = BUF_INIT(BOUND_CONF_BYTES);
+    Buf bytes = BUF_INIT(0);
     int r = read_file(path, &bytes, reterr);
     if (r == 0)
         r = conf_parse(path, buf_text(&bytes), bytes.len, ret_conf, ret_problems, reterr);

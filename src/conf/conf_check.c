@@ -10,6 +10,8 @@
 #include "buf.h"
 #include "conf_value.h"
 
+#define NAMES_SHOWN_MAX 1000 // characters of a list of names
+
 typedef struct Check {
     const ConfRaw *raw;
     const SortedPrefixes *sorted;
@@ -102,14 +104,14 @@ static void check_orders(const Check *check)
         if (low < high || (order->equal && low == high))
             continue;
         const TreeNode *node = place(check, order->section, order->low_key);
-        Buf low_text = BUF_INIT(64), high_text = BUF_INIT(64);
+        Buf low_text = BUF_INIT(0), high_text = BUF_INIT(0);
         conf_report_error(check->report, node->line, node->column,
                           "key '%s.%s': value '%s': %s '%s.%s'; allowed: %s %s", order->section,
                           order->low_key, shown_duration(low, &low_text),
                           order->equal ? "above" : "not below", order->section, order->high_key,
                           order->equal ? "at most" : "less than", shown_duration(high, &high_text));
-        buf_done(&low_text);
-        buf_done(&high_text);
+        conf_report_buf_done(check->report, &low_text);
+        conf_report_buf_done(check->report, &high_text);
     }
 }
 
@@ -168,8 +170,13 @@ static bool has_name(const ConfList *list, size_t size, const char *name)
 
 static void add_names(const ConfList *list, size_t size, Buf *text)
 {
-    for (uint32_t i = 0; i < list->n; i++)
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (text->len > NAMES_SHOWN_MAX) {
+            buf_printf(text, ", ... (%u in all)", list->n);
+            return;
+        }
         buf_printf(text, "%s%s", i > 0 ? ", " : "", name_at(list, size, i));
+    }
 }
 
 // A value that must be a name of a list.
@@ -178,12 +185,12 @@ static void check_reference(const Check *check, const TreeNode *node, const char
 {
     if (has_name(list, size, value))
         return;
-    Buf names = BUF_INIT(2048);
+    Buf names = BUF_INIT(0);
     add_names(list, size, &names);
     conf_report_error(check->report, node->line, node->column,
                       "key '%s': value '%s': unknown %s; allowed: %s", key, value, what,
                       buf_text(&names));
-    buf_done(&names);
+    conf_report_buf_done(check->report, &names);
 }
 
 static void check_region_clouds(const Check *check)
@@ -349,12 +356,12 @@ static void check_client_demand(const Check *check)
     if (sum == PPM_ONE)
         return;
     const TreeNode *node = item_place(check, "clients", check->raw->clients.n - 1, "demand");
-    Buf text = BUF_INIT(64);
+    Buf text = BUF_INIT(0);
     conf_report_error(check->report, node->line, node->column,
                       "key 'clients.%s.demand': all groups together have '%s'; allowed: 100 %%",
                       groups[check->raw->clients.n - 1].name,
                       shown_share(sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX, &text));
-    buf_done(&text);
+    conf_report_buf_done(check->report, &text);
 }
 
 static void check_unique_prefixes(const Check *check)
@@ -400,8 +407,9 @@ static void check_routes(const Check *check)
         const TreeNode *list = item_place(check, "services", i, "routes");
         for (uint32_t j = 0; j < services[i].routes.n; j++) {
             const TreeNode *map = conf_tree_at(list, j), *node = conf_tree_get(map, "cache");
-            char key[100];
-            (void)snprintf(key, sizeof key, "services.%s.routes[%u].cache", services[i].name, j);
+            char key[300];
+            (void)snprintf(key, sizeof key, "services.%s.routes[%s].cache", services[i].name,
+                           routes[j].path);
             check_reference(check, node != NULL ? node : map, key, routes[j].cache,
                             &check->raw->cache_rules, sizeof(ConfRawCacheRule), "cache rule");
         }
@@ -436,9 +444,9 @@ static void check_unique_routes(const Check *check)
             const TreeNode *map = conf_tree_at(item_place(check, "services", i, "routes"), j);
             const TreeNode *node = conf_tree_get(map, "path");
             conf_report_error(check->report, node->line, node->column,
-                              "key 'services.%s.routes[%u].path': value '%s': already a route of "
+                              "key 'services.%s.routes[%s].path': value '%s': already a route of "
                               "'%s'; allowed: each path once",
-                              services[i].name, j, routes[j].path, other);
+                              services[i].name, routes[j].path, routes[j].path, other);
         }
     }
 }
@@ -485,15 +493,15 @@ static void check_canary_steps(const Check *check)
         if (steps[i].weight_ppm > steps[i - 1].weight_ppm)
             continue;
         const TreeNode *node = conf_tree_get(conf_tree_at(list, i), "weight");
-        Buf value = BUF_INIT(64), before = BUF_INIT(64);
+        Buf value = BUF_INIT(0), before = BUF_INIT(0);
         conf_report_error(
             check->report, node->line, node->column,
             "key 'rollouts.canary[%u].weight': value '%s': not above the step before; "
             "allowed: more than %s",
             i, shown_share(steps[i].weight_ppm, &value),
             shown_share(steps[i - 1].weight_ppm, &before));
-        buf_done(&value);
-        buf_done(&before);
+        conf_report_buf_done(check->report, &value);
+        conf_report_buf_done(check->report, &before);
     }
 }
 
@@ -529,11 +537,11 @@ static void check_budget_shares(const Check *check)
     }
     if (sum == PPM_ONE)
         return;
-    Buf text = BUF_INIT(64);
+    Buf text = BUF_INIT(0);
     conf_report_error(check->report, map->line, map->column,
                       "key 'budgets.shares': all clouds together have '%s'; allowed: 100 %%",
                       shown_share(sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX, &text));
-    buf_done(&text);
+    conf_report_buf_done(check->report, &text);
 }
 
 static void check_prices(const Check *check)
@@ -541,7 +549,9 @@ static void check_prices(const Check *check)
     const ConfRawPrice *prices = check->raw->prices.items;
     for (uint32_t i = 0; i < check->raw->prices.n; i++) {
         const TreeNode *node = item_place(check, "prices", i, "cloud");
-        check_reference(check, node, "prices.cloud", prices[i].cloud, &check->raw->clouds,
+        char key[100];
+        (void)snprintf(key, sizeof key, "prices.%s.cloud", prices[i].cloud);
+        check_reference(check, node, key, prices[i].cloud, &check->raw->clouds,
                         sizeof(ConfRawCloud), "cloud");
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(prices[j].cloud, prices[i].cloud) != 0)
@@ -569,14 +579,14 @@ static void check_dns_ttl(const Check *check)
     if (check->raw->dns.ttl_ns < check->raw->objectives.failover_ns)
         return;
     const TreeNode *node = place(check, "dns", "ttl");
-    Buf ttl = BUF_INIT(64), limit = BUF_INIT(64);
+    Buf ttl = BUF_INIT(0), limit = BUF_INIT(0);
     conf_report_error(check->report, node->line, node->column,
                       "key 'dns.ttl': value '%s': not below 'objectives.failover'; allowed: less "
                       "than %s",
                       shown_duration(check->raw->dns.ttl_ns, &ttl),
                       shown_duration(check->raw->objectives.failover_ns, &limit));
-    buf_done(&ttl);
-    buf_done(&limit);
+    conf_report_buf_done(check->report, &ttl);
+    conf_report_buf_done(check->report, &limit);
 }
 
 static void check_lags(const Check *check)
@@ -587,14 +597,14 @@ static void check_lags(const Check *check)
         if (lags[i] <= check->raw->objectives.rpo_ns)
             continue;
         const TreeNode *node = place(check, SECTIONS[i], "max_lag");
-        Buf lag = BUF_INIT(64), limit = BUF_INIT(64);
+        Buf lag = BUF_INIT(0), limit = BUF_INIT(0);
         conf_report_error(
             check->report, node->line, node->column,
             "key '%s.max_lag': value '%s': above 'objectives.rpo'; allowed: at most %s",
             SECTIONS[i], shown_duration(lags[i], &lag),
             shown_duration(check->raw->objectives.rpo_ns, &limit));
-        buf_done(&lag);
-        buf_done(&limit);
+        conf_report_buf_done(check->report, &lag);
+        conf_report_buf_done(check->report, &limit);
     }
 }
 

@@ -7,10 +7,8 @@
 #include <stdlib.h>
 
 #include "alloc.h"
-#include "buf.h"
 
-#define PROBLEM_TEXT_MAX 4096 // 'allowed' may list many names
-#define PROBLEMS_IN_ERROR 3   // the rest stands in ConfProblems
+#define PROBLEMS_IN_ERROR 3 // the rest stands in ConfProblems
 
 static void add(ConfReport *report, ConfProblem problem, const char *fmt, va_list args)
 {
@@ -18,7 +16,7 @@ static void add(ConfReport *report, ConfProblem problem, const char *fmt, va_lis
         report->n_errors++;
     if (report->n == CONF_PROBLEMS_MAX)
         return;
-    Buf text = BUF_INIT(PROBLEM_TEXT_MAX);
+    Buf text = BUF_INIT(0);
     buf_printf(&text, "%s:%zu:%zu: %s", report->path, problem.line, problem.column,
                problem.warning ? "warning: " : "");
     buf_vprintf(&text, fmt, args);
@@ -64,6 +62,12 @@ static void sort_by_position(ConfProblem *items, size_t n)
     }
 }
 
+void conf_report_buf_done(ConfReport *report, Buf *buf)
+{
+    report->no_memory |= buf_check(buf) == ERROR_MEMORY;
+    buf_done(buf);
+}
+
 int conf_report_check(const ConfReport *report, Error *reterr)
 {
     if (report->no_memory)
@@ -74,7 +78,7 @@ int conf_report_check(const ConfReport *report, Error *reterr)
     for (size_t i = 0; i < report->n; i++)
         sorted[i] = report->items[i];
     sort_by_position(sorted, report->n);
-    Buf text = BUF_INIT(PROBLEMS_IN_ERROR * (PROBLEM_TEXT_MAX + 1) + 100);
+    Buf text = BUF_INIT(0);
     size_t shown = 0;
     for (size_t i = 0; i < report->n && shown < PROBLEMS_IN_ERROR; i++) {
         if (!sorted[i].warning)

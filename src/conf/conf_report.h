@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "attr.h"
+#include "buf.h"
 #include "conf.h"
 
 #define CONF_PROBLEMS_MAX 20
@@ -25,6 +26,8 @@ void conf_report_error(ConfReport *report, size_t line, size_t column, const cha
     PRINTF_LIKE(4, 5);
 void conf_report_warning(ConfReport *report, size_t line, size_t column, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+// buf_done for a piece of a text: notices when it is incomplete for want of memory.
+void conf_report_buf_done(ConfReport *report, Buf *buf);
 // 0, ERROR_MEMORY, or ERROR_FORMAT with the first texts in reterr.
 int conf_report_check(const ConfReport *report, Error *reterr) MUST_CHECK;
 // Sorted by position; the report is empty after that. ERROR_MEMORY leaves it as it was.

@@ -41,8 +41,9 @@ static void add_path(Buf *path, const Builder *builder)
 {
     for (size_t i = 0; i < builder->depth; i++) {
         const Level *level = &builder->levels[i];
+        bool open = i + 1 < builder->depth; // its newest item is the next level
         if (level->node->kind == TREE_LIST)
-            buf_printf(path, "[%u]", level->node->n);
+            buf_printf(path, "[%u]", level->node->n - (open ? 1 : 0));
         else if (level->key != NULL)
             buf_printf(path, "%s%.64s", path->len > 0 ? "." : "", level->key);
     }
@@ -50,7 +51,7 @@ static void add_path(Buf *path, const Builder *builder)
 
 static int refuse(Builder *builder, yaml_mark_t mark, const char *what, const char *allowed)
 {
-    Buf path = BUF_INIT(1024);
+    Buf path = BUF_INIT(0);
     add_path(&path, builder);
     if (path.len > 0)
         conf_report_error(builder->report, mark_line(mark), mark_column(mark),
@@ -58,7 +59,7 @@ static int refuse(Builder *builder, yaml_mark_t mark, const char *what, const ch
     else
         conf_report_error(builder->report, mark_line(mark), mark_column(mark), "%s; allowed: %s",
                           what, allowed);
-    buf_done(&path);
+    conf_report_buf_done(builder->report, &path);
     return ERROR_FORMAT;
 }
 
@@ -220,6 +221,17 @@ static void locate(const char *bytes, size_t offset, size_t *ret_line, size_t *r
     *ret_column = column;
 }
 
+// libyaml calls a tab in an indentation "character that cannot start any token".
+static bool is_tab(const char *bytes, size_t len, size_t line, size_t column)
+{
+    for (size_t i = 0, at_line = 1; i < len; i++) {
+        if (at_line == line)
+            return i + column - 1 < len && bytes[i + column - 1] == '\t';
+        at_line += bytes[i] == '\n';
+    }
+    return false;
+}
+
 static int on_parser_error(const yaml_parser_t *parser, const char *bytes, size_t len,
                            ConfReport *report)
 {
@@ -239,7 +251,9 @@ static int on_parser_error(const yaml_parser_t *parser, const char *bytes, size_
             conf_report_error(report, line, column, "%s; allowed: UTF-8 text", problem);
         return ERROR_FORMAT;
     }
-    if (parser->context != NULL)
+    if (is_tab(bytes, len, line, column))
+        conf_report_error(report, line, column, "a tab; allowed: spaces for indentation");
+    else if (parser->context != NULL)
         conf_report_error(report, line, column,
                           "not YAML: %s, %s that begins at line %zu; allowed: YAML 1.1", problem,
                           parser->context, mark_line(parser->context_mark));

@@ -328,7 +328,8 @@ static void allowed_domain(const ConfOption *option, Buf *text)
 static bool is_printable(const char *text)
 {
     for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text[1] < 0xa0)) // C0, DEL, C1
             return false;
     }
     return true;
@@ -352,13 +353,35 @@ static void allowed_text(const ConfOption *option, Buf *text)
 static const char *read_address(Arena *arena, const ConfOption *option, const TreeNode *node,
                                 void *to)
 {
+    static const Ip NOWHERE_V6 = {{0}}, NOWHERE_V4 = {{[10] = 0xff, [11] = 0xff}};
     Ip ip;
-    return ip_parse(node->text, &ip) < 0 ? "not an address" : keep(arena, node->text, to);
+    if (ip_parse(node->text, &ip) < 0)
+        return "not an address";
+    bool v4 = ip_is_v4(&ip);
+    if (v4 && strchr(node->text, ':') != NULL)
+        return "an IPv4 address in IPv6 form";
+    if (memcmp(&ip, v4 ? &NOWHERE_V4 : &NOWHERE_V6, sizeof ip) == 0 ||
+        (v4 ? ip.bytes[12] >= 224 : ip.bytes[0] == 0xff))
+        return "not the address of one machine";
+    return keep(arena, node->text, to);
 }
 
 static void allowed_address(const ConfOption *option, Buf *text)
 {
     buf_add_text(text, "an IPv4 or IPv6 address");
+}
+
+// No empty segment but a last one, no "." and no "..".
+static bool is_normal_path(const char *text)
+{
+    while (*text == '/') {
+        size_t len = strcspn(++text, "/");
+        bool dots = (len == 1 && text[0] == '.') || (len == 2 && memcmp(text, "..", 2) == 0);
+        if (dots || (len == 0 && *text == '/'))
+            return false;
+        text += len;
+    }
+    return true;
 }
 
 static const char *read_path(Arena *arena, const ConfOption *option, const TreeNode *node, void *to)
@@ -378,8 +401,10 @@ static const char *read_path(Arena *arena, const ConfOption *option, const TreeN
         if (!plain)
             return "holds a character that a route cannot have";
     }
-    if (strstr(text, "//") != NULL || strstr(text, "/./") != NULL || strstr(text, "/../") != NULL)
-        return "not a normal path: it holds '//', '/./' or '/../'";
+    if (!is_normal_path(text))
+        return "not a normal path: it holds '//', '/.' or '/..'";
+    if (strncmp(text, "/.well-known/wildcam", 20) == 0)
+        return "reserved for the fleet's own requests";
     return keep(arena, text, to);
 }
 
@@ -732,9 +757,14 @@ static int parse_items(ConfWalk *walk, const ConfOption *option, const TreeNode 
                             : named && has_duplicate_key(node, child)
                                 ? "given twice"
                                 : TYPES[option->type].read(walk->arena, option, child, at);
+        char shown[80];
+        const TreeNode key = {.kind = TREE_SCALAR, .text = named ? child->key : ""};
+        size_t before = wrong != NULL && named ? conf_walk_push(walk, conf_tree_show(&key, shown))
+                                               : walk->path.len;
         int r = report(walk, option, child, wrong);
         if (r < 0)
             return r;
+        conf_walk_pop(walk, before);
     }
     *to = (ConfList){.items = items, .n = node->n};
     return 0;

@@ -12,22 +12,22 @@ void conf_walk_refuse(ConfWalk *walk, const ConfOption *option, const TreeNode *
                       const char *what)
 {
     char shown[80];
-    Buf allowed = BUF_INIT(2048);
+    Buf allowed = BUF_INIT(0);
     conf_value_allowed(option, &allowed);
     conf_report_error(walk->report, node->line, node->column,
                       "key '%s': value '%s': %s; allowed: %s", buf_text(&walk->path),
                       conf_tree_show(node, shown), what, buf_text(&allowed));
-    buf_done(&allowed);
+    conf_report_buf_done(walk->report, &allowed);
 }
 
-static size_t push(ConfWalk *walk, const char *key)
+size_t conf_walk_push(ConfWalk *walk, const char *key)
 {
     size_t before = walk->path.len;
     buf_printf(&walk->path, "%s%s", before > 0 ? "." : "", key);
     return before;
 }
 
-static void pop(ConfWalk *walk, size_t before)
+void conf_walk_pop(ConfWalk *walk, size_t before)
 {
     if (walk->path.failed)
         return; // sticky, ends the walk
@@ -62,7 +62,7 @@ static bool is_close(const char *a, const char *b)
 static void refuse_unknown(ConfWalk *walk, const ConfSection *section, const TreeNode *child)
 {
     char shown[80];
-    Buf keys = BUF_INIT(2048);
+    Buf keys = BUF_INIT(0);
     const char *close = NULL;
     for (size_t i = 0; i < section->n; i++) {
         buf_printf(&keys, "%s%s", i > 0 ? ", " : "", section->options[i].key);
@@ -70,22 +70,39 @@ static void refuse_unknown(ConfWalk *walk, const ConfSection *section, const Tre
             close = section->options[i].key;
     }
     const TreeNode key = {.kind = TREE_SCALAR, .text = child->key};
-    size_t before = push(walk, conf_tree_show(&key, shown));
+    size_t before = conf_walk_push(walk, conf_tree_show(&key, shown));
     conf_report_error(walk->report, child->key_line, child->key_column,
                       "key '%s': unknown key%s%s%s; allowed: %s", buf_text(&walk->path),
                       close != NULL ? ", did you mean '" : "", close != NULL ? close : "",
                       close != NULL ? "'" : "", buf_text(&keys));
-    pop(walk, before);
-    buf_done(&keys);
+    conf_walk_pop(walk, before);
+    conf_report_buf_done(walk->report, &keys);
 }
 
 static void refuse_duplicate(ConfWalk *walk, const TreeNode *child, const TreeNode *first)
 {
-    size_t before = push(walk, child->key);
+    size_t before = conf_walk_push(walk, child->key);
     conf_report_error(walk->report, child->key_line, child->key_column,
                       "key '%s': given twice, first at line %zu; allowed: once",
                       buf_text(&walk->path), first->key_line);
-    pop(walk, before);
+    conf_walk_pop(walk, before);
+}
+
+// An item goes by its name or path, which may be wrong itself, else by its position.
+static size_t push_item(ConfWalk *walk, const ConfSection *section, const TreeNode *item,
+                        uint32_t index)
+{
+    const TreeNode *name = conf_tree_get(item, section->options[0].key);
+    size_t before = walk->path.len;
+    char shown[80];
+    bool named = name != NULL && name->kind == TREE_SCALAR && name->text[0] != '\0';
+    if (named && section->options[0].type == CONF_TYPE_LABEL)
+        buf_printf(&walk->path, ".%s", conf_tree_show(name, shown));
+    else if (named && section->options[0].type == CONF_TYPE_PATH)
+        buf_printf(&walk->path, "[%s]", conf_tree_show(name, shown));
+    else
+        buf_printf(&walk->path, "[%u]", index);
+    return before;
 }
 
 static int walk_list(ConfWalk *walk, const ConfOption *option, const TreeNode *node, ConfList *to)
@@ -102,13 +119,8 @@ static int walk_list(ConfWalk *walk, const ConfOption *option, const TreeNode *n
         return ERROR_MEMORY;
     uint32_t i = 0;
     for (const TreeNode *child = node->first; child != NULL; child = child->next, i++) {
-        const TreeNode *name = conf_tree_get(child, option->child->options[0].key);
-        size_t before = walk->path.len;
+        size_t before = push_item(walk, option->child, child, i);
         char shown[80];
-        if (name != NULL && name->kind == TREE_SCALAR && name->text[0] != '\0')
-            buf_printf(&walk->path, ".%s", conf_tree_show(name, shown));
-        else
-            buf_printf(&walk->path, "[%u]", i);
         int r = 0;
         if (child->kind != TREE_MAP)
             conf_report_error(walk->report, child->line, child->column,
@@ -118,7 +130,7 @@ static int walk_list(ConfWalk *walk, const ConfOption *option, const TreeNode *n
             r = walk_map(walk, option->child, child, items + i * option->child->size);
         if (r < 0)
             return r;
-        pop(walk, before);
+        conf_walk_pop(walk, before);
     }
     *to = (ConfList){.items = items, .n = node->n};
     return 0;
@@ -133,7 +145,8 @@ static int walk_value(ConfWalk *walk, const ConfOption *option, const TreeNode *
         return conf_value_parse(walk, option, node, to);
     if (node->kind == TREE_MAP)
         return walk_map(walk, option->child, node, base);
-    conf_walk_refuse(walk, option, node, "not a map");
+    bool empty = node->kind == TREE_SCALAR && node->text[0] == '\0';
+    conf_walk_refuse(walk, option, node, empty ? "empty" : "not a map");
     return 0;
 }
 
@@ -145,11 +158,11 @@ static int walk_default(ConfWalk *walk, const ConfOption *option, const TreeNode
         return walk_map(walk, option->child, &empty, base);
     }
     if (option->fallback == NULL) {
-        Buf allowed = BUF_INIT(2048);
+        Buf allowed = BUF_INIT(0);
         conf_value_allowed(option, &allowed);
         conf_report_error(walk->report, map->line, map->column, "key '%s': missing; allowed: %s",
                           buf_text(&walk->path), buf_text(&allowed));
-        buf_done(&allowed);
+        conf_report_buf_done(walk->report, &allowed);
         return 0;
     }
     if (option->fallback[0] == '\0')
@@ -185,14 +198,14 @@ static int walk_map(ConfWalk *walk, const ConfSection *section, const TreeNode *
     }
     for (size_t i = 0; i < section->n; i++) {
         const ConfOption *option = &section->options[i];
-        size_t before = push(walk, option->key);
+        size_t before = conf_walk_push(walk, option->key);
         if (walk->path.failed)
             return buf_check(&walk->path);
         int r = given[i] != NULL ? walk_value(walk, option, given[i], to)
                                  : walk_default(walk, option, node, to);
         if (r < 0)
             return r;
-        pop(walk, before);
+        conf_walk_pop(walk, before);
     }
     return 0;
 }

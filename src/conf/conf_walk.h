@@ -15,6 +15,9 @@ typedef struct ConfWalk {
 
 // Problems go to report; the return value is 0 or ERROR_MEMORY.
 int conf_walk(const TreeNode *root, Arena *arena, ConfReport *report, ConfRaw *ret_raw) MUST_CHECK;
+// Adds a key to the path and gives what conf_walk_pop needs to take it away again.
+size_t conf_walk_push(ConfWalk *walk, const char *key);
+void conf_walk_pop(ConfWalk *walk, size_t before);
 // "key 'PATH': value 'V': WHAT; allowed: ..." at the value's place.
 void conf_walk_refuse(ConfWalk *walk, const ConfOption *option, const TreeNode *node,
                       const char *what);

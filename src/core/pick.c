@@ -36,13 +36,14 @@ PickTier pick_tier(const PickTarget *target, ServiceClass class_, Mono now)
     return tier_of(target, 1U << class_, now);
 }
 
-// a has fewer requests in flight per weight than b; the one about to start counts, so that of two
-// idle targets the heavier one is the better.
-static inline bool less_loaded(const PickTarget *a, const PickTarget *b)
+// `other` would carry no more per weight with this request than `drawn` does without it. So the
+// draw stands while both have room, and a canary of weight 10 beside 90 gets its tenth at any load;
+// comparing what both would carry would give it nothing until the heavy one has nine in flight.
+static inline bool is_better(const PickTarget *other, const PickTarget *drawn)
 {
-    uint64_t a_load = a->health != NULL ? a->health->inflight : 0;
-    uint64_t b_load = b->health != NULL ? b->health->inflight : 0;
-    return (a_load + 1) * b->weight < (b_load + 1) * a->weight;
+    uint64_t other_load = other->health != NULL ? other->health->inflight : 0;
+    uint64_t drawn_load = drawn->health != NULL ? drawn->health->inflight : 0;
+    return (other_load + 1) * drawn->weight <= drawn_load * other->weight;
 }
 
 // The target of the set at the 32-bit fraction `draw` of its summed weights; sums stay below 2^38.
@@ -81,7 +82,7 @@ int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono
     if (set == 0)
         return (int)first;
     uint32_t second = drawn(targets, set, sum - targets[first].weight, (uint32_t)random);
-    return (int)(less_loaded(&targets[second], &targets[first]) ? second : first);
+    return (int)(is_better(&targets[second], &targets[first]) ? second : first);
 }
 
 int pick_first(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now)

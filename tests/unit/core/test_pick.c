@@ -95,6 +95,22 @@ static void idle_targets_are_drawn_by_weight(void **state)
         assert_in_range(hits[i], 9600, 10400);
 }
 
+// Two targets, so both are always compared; at most a few requests in flight.
+static void a_canary_gets_its_share_at_low_load(void **state)
+{
+    for (uint32_t busy = 0; busy < 4; busy++) {
+        PickHealth health[2] = {{.inflight = busy}, {0}};
+        PickTarget targets[] = {target(HEALTH_UP, &health[0]), target(HEALTH_UP, &health[1])};
+        targets[0].weight = 90;
+        targets[1].weight = 10;
+        Rng rng = rng_seeded(5);
+        int hits = 0;
+        for (int i = 0; i < 10000; i++)
+            hits += pick_target(targets, 2, SERVICE_CLASS_READ, NOW, rng_next(&rng));
+        assert_in_range(hits, 900, 1100);
+    }
+}
+
 // With requests in flight the loads settle by weight, whatever the draws are.
 static void load_settles_by_weight(void **state)
 {
@@ -141,6 +157,7 @@ int main(void)
         cmocka_unit_test(a_request_leaves_out_what_cannot_serve_it),
         cmocka_unit_test(the_best_tier_is_used_and_the_worst_is_not_refused),
         cmocka_unit_test(idle_targets_are_drawn_by_weight),
+        cmocka_unit_test(a_canary_gets_its_share_at_low_load),
         cmocka_unit_test(load_settles_by_weight),
         cmocka_unit_test(a_slow_target_gets_less),
         cmocka_unit_test(the_largest_weights_do_not_overflow),

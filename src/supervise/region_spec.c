@@ -131,7 +131,7 @@ static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
     size_t before = builder->spec->n - 1;
     const char *environment[] = {
         arena_printf(builder->arena, "NOTIFY_SOCKET=%s/notify", builder->spec->sockets),
-        arena_printf(builder->arena, "LD_PRELOAD=%s/srcbind.so", builder->options->programs),
+        arena_printf(builder->arena, "LD_PRELOAD=%s", builder->options->preload),
         arena_printf(builder->arena, "WILDCAM_SOURCE=%s", builder->region->address), NULL};
     Program *postgres = add(builder, "postgres", environment);
     postgres->argv =

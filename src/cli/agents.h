@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// agents: one HTTP request to the agents' UNIX sockets, all regions at once.
+#pragma once
+#include <jansson.h>
+
+#include "context.h"
+
+typedef struct AgentAnswer {
+    int status;   // 0: no answer
+    json_t *body; // NULL: none, or not JSON
+    char error[160];
+} AgentAnswer;
+
+typedef struct AgentRequest {
+    const char *method; // NULL: GET
+    const char *path;
+    const char *body;
+    int64_t timeout_ns;
+} AgentRequest;
+
+// answers[model.n_regions]; region -1: all, else only that one is asked. Fails only when asking
+// itself is impossible; an agent that does not answer has status 0.
+int agents_ask(const Context *context, int region, const AgentRequest *request,
+               AgentAnswer *answers, Error *reterr) MUST_CHECK;
+void agents_done(AgentAnswer *answers, uint32_t n);
+// The message of an error body {"error": {"message": ...}}, or the error's text.
+const char *agents_message(const AgentAnswer *answer);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// context: see context.h.
+#include "context.h"
+
+#include <stdio.h>
+
+#include "buf.h"
+#include "files.h"
+#include "tell.h"
+
+int context_load(const char *file, Conf **ret_conf, Error *reterr)
+{
+    ConfProblems problems = {0};
+    int r = conf_load(file, ret_conf, &problems, reterr);
+    size_t errors = 0;
+    for (size_t i = 0; i < problems.n; i++) {
+        TellColour colour = problems.items[i].warning ? TELL_YELLOW : TELL_RED;
+        errors += problems.items[i].warning ? 0 : 1;
+        (void)fprintf(stderr, "%s%s%s%s\n", tell_begin(stderr, colour),
+                      problems.items[i].warning ? "warning: " : "", problems.items[i].text,
+                      tell_end(stderr, colour));
+    }
+    conf_problems_done(&problems);
+    if (r < 0 && errors > 0) {
+        r = error_set(reterr, r, "%zu problem%s in '%s'", errors, errors == 1 ? "" : "s", file);
+        return error_hint(reterr, r, "docs/fleet-yaml.md describes every key.");
+    }
+    return r;
+}
+
+int context_open(const char *dir, Context *ret_context, Error *reterr)
+{
+    Context context = {0};
+    int r = layout_absolute(dir != NULL ? dir : "run", &context.dir, reterr);
+    if (r < 0)
+        return r;
+    LayoutPath file = layout_dir(context.dir.text, "fleet.yaml");
+    if (!files_exist(file.text)) {
+        r = error_set(reterr, ERROR_NOT_FOUND, "no fleet in '%s'", context.dir.text);
+        return error_hint(reterr, r, "Start one with 'wildcam up', or give its folder by --dir.");
+    }
+    r = conf_load(file.text, &context.conf, NULL, reterr);
+    if (r == 0)
+        *ret_context = context;
+    return r;
+}
+
+void context_done(Context *context)
+{
+    context->conf = conf_free(context->conf);
+}
+
+int context_region(const Context *context, const char *name, Error *reterr)
+{
+    int region = model_find_region(&context->conf->model, name);
+    if (region >= 0)
+        return region;
+    Buf names CLEANUP(buf_done) = BUF_INIT(65536);
+    for (uint32_t i = 0; i < context->conf->model.n_regions; i++)
+        buf_printf(&names, "%s%s", i > 0 ? ", " : "", context->conf->model.regions[i].name);
+    return error_set(reterr, ERROR_USAGE, "unknown region '%s'; allowed: %s", name,
+                     buf_text(&names));
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// context: the state folder and the configuration that a verb works with. `up` keeps its fleet.yaml
+// in DIR; the other verbs take it from there.
+#pragma once
+#include "conf.h"
+#include "error.h"
+#include "layout.h"
+
+typedef struct Context {
+    LayoutPath dir; // absolute
+    Conf *conf;
+} Context;
+
+// `dir` NULL: ./run. ERROR_NOT_FOUND with a hint when DIR has no fleet.
+int context_open(const char *dir, Context *ret_context, Error *reterr) MUST_CHECK;
+void context_done(Context *context);
+// Reads FILE and prints every problem and warning, one a line, to stderr; the error is then short.
+int context_load(const char *file, Conf **ret_conf, Error *reterr) MUST_CHECK;
+// Index of the region, or ERROR_USAGE that lists the names.
+int context_region(const Context *context, const char *name, Error *reterr) MUST_CHECK;

@@ -211,6 +211,7 @@ class Edge:
 
     def connect(self, port=8443, certificate=None, source=None, timeout=10, version=None, alpn=None):
         raw = socket.create_connection((self.address, port), timeout=timeout, source_address=(source, 0) if source else None)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = self.context(certificate, version)
         if alpn:
             context.set_alpn_protocols(alpn)
@@ -218,6 +219,7 @@ class Edge:
 
     def open(self, port=8443, certificate=None, source=None, timeout=10):
         connection = http.client.HTTPConnection(self.address, port, timeout=timeout)
+        connection.auto_open = 0  # it would connect without TLS
         connection.sock = self.connect(port, certificate, source, timeout)
         return connection
 
@@ -304,13 +306,14 @@ class Traffic:
         connection, sequence = None, 0
         while not self.stopping.is_set():
             sequence += 1
-            headers = {name: value.format(f"{number}-{sequence}") for name, value in (self.headers or {}).items()}
+            name = f"{number}-{sequence}"
+            headers = {header: value.format(name) for header, value in (self.headers or {}).items()}
             started = time.monotonic()
             try:
-                if connection is None:
+                if connection is None or connection.sock is None:
                     connection = self.edge.open()
                     started = time.monotonic()
-                connection.request(self.method, self.target, body=self.body, headers=headers)
+                connection.request(self.method, self.target.format(name), body=self.body, headers=headers)
                 status = Answer(connection.getresponse()).status
             except (OSError, http.client.HTTPException) as error:
                 status, connection = type(error).__name__, None

@@ -29,7 +29,7 @@ static bool counts(const Tables *tables, uint32_t observer, Mono now)
     return view_fresh(tables, observer, now) && !tables->live.views[observer].sick;
 }
 
-// Without the observer that saw most failures.
+// Without the observer that saw most failures, and without sick ones: their failures are their own.
 static Pool pool(const Tables *tables, uint32_t gateway, bool is_long, Mono now)
 {
     const Model *model = tables->model;
@@ -57,7 +57,7 @@ static Pool pool(const Tables *tables, uint32_t gateway, bool is_long, Mono now)
         sum.k += window->k;
         if (window->buckets > sum.buckets)
             sum.buckets = window->buckets;
-        if (window->n > 0)
+        if (window->k > 0)
             sum.clouds |= UINT32_C(1) << model->regions[o].cloud;
     }
     return sum;
@@ -78,7 +78,7 @@ static bool window_fails(const Tables *tables, uint32_t gateway, bool is_long, M
         return false;
     Pool sum = pool(tables, gateway, is_long, now);
     return fails(tables, &sum) && sum.failing >= quorum_min_votes(tables->model) &&
-           __builtin_popcount(sum.failing_clouds) >= 2;
+           views_count_clouds(sum.failing_clouds) >= 2;
 }
 
 bool errors_fail(const Tables *tables, uint32_t gateway, Mono now)

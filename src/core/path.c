@@ -28,6 +28,7 @@ void path_start(Path *path, Mono first_probe)
     path->newest_answered = MONO_DISTANT;
     path->first_fail = MONO_NEVER;
     path->edge_success = MONO_DISTANT;
+    path->window_from = MONO_DISTANT;
 }
 
 static int64_t deadline_ns(const Path *path, const ModelHealth *health)
@@ -98,11 +99,22 @@ static void learn(Path *path, int64_t latency_ns)
 
 // Silence is for the votes alone: it says as much about the path as about the gateway. The error
 // rate counts wrong answers, and the real requests that the edges report.
+static void count_result(Path *path, const Probe *probe, bool failed, Mono now)
+{
+    if (probe->sent.ns >= path->window_from.ns)
+        window_add(&path->window, 1, failed, now);
+}
+
+void path_clear_window(Path *path, Mono now)
+{
+    window_clear(&path->window, now);
+    path->window_from = now;
+}
+
 static void count_failure(Path *path, const ModelHealth *health, Mono sent, bool hard, Mono now)
 {
-    if (hard)
-        if (sent.ns < path->newest_answered.ns)
-            return; // a younger probe was answered
+    if (sent.ns < path->newest_answered.ns)
+        return; // a younger probe was answered
     if (path->streak == 0) {
         path->first_fail = sent;
         path->soft = false;
@@ -121,7 +133,6 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     drop(path, found);
     int64_t latency = mono_since(now, probe.sent);
     bool too_late = latency > health->slow_ns; // the guide: later than 5 s is a failure
-    window_add(&path->window, 1, too_late, now);
     if (too_late) {
         if (!probe.failed)
             count_failure(path, health, probe.sent, false, now);
@@ -137,7 +148,7 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     path->known = true;
     if (!late)
         learn(path, latency);
-    window_add(&path->window, 1, 0, now);
+    count_result(path, &probe, false, now);
 }
 
 void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now)
@@ -147,7 +158,7 @@ void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now)
         return;
     Probe probe = *found;
     drop(path, found);
-    window_add(&path->window, 1, 1, now);
+    count_result(path, &probe, true, now);
     if (!probe.failed)
         count_failure(path, health, probe.sent, true, now);
 }
@@ -168,8 +179,6 @@ void path_expire(Path *path, const ModelHealth *health, Mono now)
         }
         if (mono_since(now, probe->sent) <= health->slow_ns)
             path->probes[kept++] = *probe;
-        else
-            window_add(&path->window, 1, 1, now); // only now it is no answer rather than a late one
     }
     path->n_probes = kept;
 }

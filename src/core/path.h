@@ -38,6 +38,7 @@ typedef struct Path {
     bool edge_known;
     Mono edge_success; // newest *sent* real request that succeeded
     Window window;     // probes and real requests
+    Mono window_from;  // probes sent before this do not count in it
 } Path;
 
 // How many probes can be outstanding: as many as fit between sending and giving up.
@@ -48,6 +49,8 @@ bool path_send(Path *path, const ModelHealth *health, Rng *rng, uint64_t id, Mon
                Probe *ret_probe);
 void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now);
 void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now);
+// Begins a new error window: what was sent before this counts no more.
+void path_clear_window(Path *path, Mono now);
 void path_idle_closed(Path *path, Mono now);
 // Counts the deadlines that have passed and drops the probes that are of no use any more.
 void path_expire(Path *path, const ModelHealth *health, Mono now);

@@ -67,7 +67,7 @@ void verdict_hold(Step *step, uint32_t gateway, VerdictCause cause, const char *
     verdict->ok_since = verdict->veto_since = MONO_NEVER;
     verdict->limited = verdict->failing = false;
     verdict->step = 0;
-    window_clear(&step->state->paths[gateway].window, step->now); // judged for that already
+    path_clear_window(&step->state->paths[gateway], step->now); // judged for that already
     if (returning)
         step_record(step, RECORD_RETURN_FAILED, step_gateway(step, gateway), facts);
     step_record(step, RECORD_VERDICT_DOWN, step_gateway(step, gateway), facts);
@@ -83,7 +83,7 @@ static void release(Step *step, uint32_t gateway, const Tally *tally)
     verdict->step = 0;
     verdict->shed = false;
     verdict->ok_since = MONO_NEVER;
-    window_clear(&step->state->paths[gateway].window, step->now);
+    path_clear_window(&step->state->paths[gateway], step->now);
     step_record(step, RECORD_VERDICT_UP, step_gateway(step, gateway),
                 arena_printf(step->arena,
                              "up %" PRIu32 " of %" PRIu32 " fresh votes, held for %" PRId64

@@ -64,12 +64,14 @@ static void judge_self(Step *step)
     if (bad >= 2 && 2 * bad >= base)
         self->sick_until = mono_add(step->now, step->model->health.sick_hold_ns);
     bool sick = step->now.ns < self->sick_until.ns;
+    for (uint32_t g = 0; g < step->model->n_regions && sick; g++)
+        path_clear_window(&step->state->paths[g], step->now); // they count its own trouble
     if (sick == self->sick)
         return;
     self->sick = sick;
     for (uint32_t g = 0; g < step->model->n_regions && !sick;
          g++) // what a sick one saw says nothing
-        window_clear(&step->state->paths[g].window, step->now);
+        path_clear_window(&step->state->paths[g], step->now);
     step_record(
         step, sick ? RECORD_SICK : RECORD_WELL, "self",
         arena_printf(step->arena, "%" PRIu32 " of %" PRIu32 " gateways fail here", bad, base));

@@ -3,6 +3,7 @@
 // when its result arrives. The clocks of the agents differ by hours.
 #include "planet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,9 @@ static void note(Planet *planet, uint32_t agent, const CoreUpdate *update)
 {
     for (uint32_t i = 0; i < update->n_records; i++) {
         const Record *record = &update->records[i];
+        if (getenv("PLANET_TRACE") != NULL)
+            (void)fprintf(stderr, "%8.3f %u %s %s: %s\n", (double)planet->now / 1e9, agent,
+                          record_kind_name(record->kind), record->subject, record->facts);
         planet->records[record->kind]++;
         planet->digest = hash_u64(planet->digest, (uint64_t)record->kind);
         planet->digest = hash_text(hash_text(planet->digest, record->subject), record->facts);

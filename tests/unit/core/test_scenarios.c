@@ -314,7 +314,10 @@ static void test_one_way_and_pair_cuts(void **state)
 static void test_slow_gateway_sheds_and_stays(void **state)
 {
     (void)state;
-    planet_slow(planet, 1, 3000);
+    for (int64_t ms = 300; ms <= 3000; ms += 300) { // a queue that grows
+        planet_slow(planet, 1, ms);
+        planet_run(planet, 1000);
+    }
     planet_run(planet, 20000);
     assert_quiet();
     assert_int_equal(core_plan(planet_core(planet, 0))->gateways[1].share_ppm, PPM_ONE / 2);

@@ -8,6 +8,16 @@
 #define STATS_SUB 32
 #define STATS_BUCKETS (40 * STATS_SUB)
 
+// Counts that reports list, in their order: name in JSON, field.
+#define STATS_COUNTS(X)                                                                            \
+    X(requests)                                                                                    \
+    X(failed)                                                                                      \
+    X(failed_first_try)                                                                            \
+    X(failed_idempotent)                                                                           \
+    X(failed_first_try_idempotent)                                                                 \
+    X(client_retries)                                                                              \
+    X(reconnects)
+
 typedef struct Stats {
     uint64_t requests, writes;
     uint64_t failed;            // after the one retry

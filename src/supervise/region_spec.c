@@ -195,8 +195,17 @@ static void add_agent(Builder *builder)
 int region_spec_new(Arena *arena, const Conf *conf, uint32_t region,
                     const RegionSpecOptions *options, RegionSpec **ret_spec, Error *reterr)
 {
+    // Copies: the arguments of the programs outlive the caller's texts.
+    const RegionSpecOptions own = {
+        .dir = arena_strdup(arena, options->dir),
+        .programs = arena_strdup(arena, options->programs),
+        .preload = arena_strdup(arena, options->preload),
+        .run_user = arena_strdup(arena, options->run_user),
+        .extra = options->extra != NULL ? arena_strdup(arena, options->extra) : NULL};
+    if (own.dir == NULL || own.programs == NULL || own.preload == NULL || own.run_user == NULL)
+        return error_set(reterr, ERROR_MEMORY, "programs of a region");
     Builder builder = {.arena = arena,
-                       .options = options,
+                       .options = &own,
                        .region = &conf->model.regions[region],
                        .spec = arena_new_of(arena, RegionSpec)};
     LayoutPath sockets;

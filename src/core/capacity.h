@@ -15,8 +15,9 @@ typedef struct GatewayFacts {
     uint32_t classes;
     uint32_t share_ppm; // of what it would get
     uint32_t capacity_rps;
-    uint32_t load_rps; // as stated; 0 for one that is held so long that the others carry its load
-    uint32_t own_down; // the own vote is DOWN: last among the live ones for the own edge only
+    uint32_t load_rps;   // as stated; 0 for one that is held so long that the others carry its load
+    uint32_t own_rtt_us; // coarse round trip of the own probes, for the own edge only
+    uint32_t own_down;   // the own vote is DOWN: last among the live ones for the own edge only
 } GatewayFacts;
 
 typedef struct CapacityRoute {

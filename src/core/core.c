@@ -34,7 +34,6 @@ static int start(Core *core, const Model *model, const CoreOptions *options, Mon
     const ModelRegion *region = &model->regions[options->own];
     core->boot = options->boot;
     core->boot_at = now;
-    core->plan_stands = options->plan_stands;
     core->plan = &core->slots[0];
     core->spare = &core->slots[1];
     core->rows = arena_new(ROWS_LIMIT);

@@ -100,8 +100,6 @@ typedef struct CoreOptions {
     const char *const *replica_sockets; // [model->regions[own].replicas], copied
     const Intent *intents;              // from disk
     uint32_t n_intents;
-    bool plan_stands; // a recent plan is on disk: emit none before most observers were heard, or
-                      // boot_ns passed; else the first step emits one
 } CoreOptions;
 
 // The model must outlive the core or the CONFIG event that replaces it.

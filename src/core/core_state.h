@@ -48,6 +48,7 @@ typedef struct Self {
     bool alone;
     Mono alone_at; // last time that the condition held
     uint32_t fresh;
+    bool settled; // every gateway was seen up by somebody, or the time for that is over
     Mono report_due, push_due, reported_at;
     Mono removed_at; // last removal by error rate or slowness
     int64_t clock_offset_ns;
@@ -94,7 +95,6 @@ struct Core {
     Tables *tables;
     uint64_t boot;
     Mono boot_at;
-    bool plan_stands;
     uint32_t n_sockets;
     char **sockets;       // owned
     char **replica_names; // owned
@@ -172,7 +172,7 @@ bool view_fresh(const Tables *tables, uint32_t observer, Mono now);
 void views_refresh_own(Step *step);
 void views_tally(const Tables *tables, uint32_t gateway, Mono now, Tally *ret_tally);
 uint32_t views_count_clouds(uint32_t mask);
-bool views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS]);
+void views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS]);
 
 // verdicts.c, errors.c
 void verdicts_advance(Step *step);

@@ -12,6 +12,8 @@
 #define P99_DOWN 4950
 #define P50_STEP 64
 #define DEADLINE_FACTOR 8
+#define RTT_CLASS_US 16000U
+#define RTT_CLASSES 10
 
 uint32_t path_probes_max(const ModelHealth *health)
 {
@@ -76,6 +78,25 @@ static void drop(Path *path, const Probe *probe)
     path->n_probes--;
     memmove(path->probes + index, path->probes + index + 1,
             (path->n_probes - index) * sizeof *path->probes);
+}
+
+static uint32_t class_floor_us(uint32_t rtt_class)
+{
+    return rtt_class == 0 ? 0 : RTT_CLASS_US << (rtt_class - 1);
+}
+
+uint32_t path_rtt_floor_us(const Path *path)
+{
+    return class_floor_us(path->rtt_class);
+}
+
+static void classify(Path *path)
+{
+    while (path->rtt_class < RTT_CLASSES &&
+           path->p50_us > class_floor_us(path->rtt_class + 1) / 4 * 5)
+        path->rtt_class++;
+    while (path->rtt_class > 0 && path->p50_us < class_floor_us(path->rtt_class) / 5 * 4)
+        path->rtt_class--;
 }
 
 static void learn(Path *path, int64_t latency_ns)
@@ -146,8 +167,10 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     path->soft = false;
     path->first_fail = MONO_NEVER;
     path->known = true;
-    if (!late)
+    if (!late) {
         learn(path, latency);
+        classify(path);
+    }
     count_result(path, &probe, false, now);
 }
 

@@ -35,6 +35,7 @@ typedef struct Path {
     Mono newest_answered;    // when the youngest answered probe was sent
     Mono next;               // when the next probe is due
     uint32_t p50_us, p99_us; // 0: nothing measured
+    uint32_t rtt_class;      // of p50, in powers of two, with hysteresis
     bool edge_known;
     Mono edge_success; // newest *sent* real request that succeeded
     Window window;     // probes and real requests
@@ -56,6 +57,9 @@ void path_idle_closed(Path *path, Mono now);
 void path_expire(Path *path, const ModelHealth *health, Mono now);
 // After a pause of the event loop: no probe of before it says anything.
 void path_forget(Path *path, const ModelHealth *health, Mono now, int64_t gap_ns);
+// Lower bound of the round trip's class: 0 below 16 ms, then 16, 32, 64 ... ms. Moves only when the
+// median has left the class by a quarter, so that orders made from it stand still.
+uint32_t path_rtt_floor_us(const Path *path);
 Vote path_vote(const Path *path, const ModelHealth *health, Mono now);
 // When something is due next, after everything due at `now` was done.
 Mono path_wake(const Path *path, const ModelHealth *health, Mono now);

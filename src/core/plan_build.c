@@ -186,8 +186,9 @@ static int fill_pins(Build *build)
     return 0;
 }
 
-// The group that this region lies in: the one that it is nearest to.
-static const int64_t *home_latencies(const Build *build)
+// From here to the others: the distances of the group that this region lies in (the one it is
+// nearest to), or what the own probes measure where that is more.
+static const int64_t *own_latencies(const Build *build)
 {
     const Model *model = build->model;
     uint32_t own = build->input->own;
@@ -195,9 +196,13 @@ static const int64_t *home_latencies(const Build *build)
     for (uint32_t g = 0; g < model->n_groups; g++)
         if (home == NULL || model->groups[g].latency_us[own] < home->latency_us[own])
             home = &model->groups[g];
-    if (home != NULL)
-        return home->latency_us;
-    return arena_new_array(build->arena, int64_t, model->n_regions); // no groups: all as near
+    int64_t *latencies = arena_new_array(build->arena, int64_t, model->n_regions);
+    for (uint32_t g = 0; g < model->n_regions && latencies != NULL; g++) {
+        int64_t distance = home != NULL ? home->latency_us[g] : 0;
+        int64_t measured = build->input->facts[g].own_rtt_us;
+        latencies[g] = distance > measured ? distance : measured;
+    }
+    return latencies;
 }
 
 static int fill_forward(Build *build)
@@ -206,7 +211,7 @@ static int fill_forward(Build *build)
     const GatewayFacts *facts = build->input->facts;
     SteerQuery query = {.model = model,
                         .facts = facts,
-                        .latency_us = home_latencies(build),
+                        .latency_us = own_latencies(build),
                         .name_hash = build->name_hash,
                         .hash = build->name_hash[build->input->own],
                         .exclude = (int)build->input->own,

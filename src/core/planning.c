@@ -19,8 +19,8 @@ static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, Gateway
         facts->state = HEALTH_DOWN;
     else if (verdict->suspect)
         facts->state = HEALTH_SUSPECT;
-    else
-        facts->state = verdict->seen_up ? HEALTH_UP : HEALTH_UNKNOWN;
+    else // one plan when all are known rather than one for each that answers first
+        facts->state = verdict->seen_up && tables->live.self.settled ? HEALTH_UP : HEALTH_UNKNOWN;
     facts->classes = gateway_classes(tables, gateway);
     facts->share_ppm = verdict_share_ppm(verdict, health);
     facts->capacity_rps = tables->model->regions[gateway].capacity_rps;
@@ -140,21 +140,12 @@ static void record_plan(Step *step, const Plan *plan)
                              plan->number, plan->fleet_digest));
 }
 
-// After a restart a plan on disk, if there is one, knows more than an agent that has heard nobody.
-static bool settled(const Step *step)
-{
-    const Self *self = &step->state->self;
-    return !step->core->plan_stands || self->plan_emitted ||
-           2 * self->fresh > step->model->n_regions ||
-           mono_since(step->now, step->core->boot_at) >= step->model->health.boot_ns;
-}
-
 void planning_advance(Step *step)
 {
     Core *core = step->core;
     Tables *tables = step->tables;
     Self *self = &step->state->self;
-    if (step->failed || !settled(step))
+    if (step->failed)
         return;
     size_t bytes = step->model->n_regions * sizeof *tables->facts;
     planning_facts(tables, step->intents, step->now, self->wall, tables->scratch);

@@ -80,7 +80,7 @@ int core_gateway_status(const Core *core, Arena *arena, uint32_t gateway, Mono n
     int64_t left = verdict->held ? hold - mono_since(now, verdict->since) : 0;
     CoreGatewayStatus status = {
         .held = verdict->held,
-        .state = planned->state,
+        .state = planned->state == HEALTH_UNKNOWN && verdict->seen_up ? HEALTH_UP : planned->state,
         .up = tally.up,
         .down = tally.down_all,
         .unknown = tally.fresh - tally.up - tally.down_all,

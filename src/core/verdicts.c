@@ -233,7 +233,8 @@ void verdicts_advance(Step *step)
     uint64_t attention[VIEW_WORDS];
     advance_alone(step);
     bool booted = mono_since(step->now, step->core->boot_at) >= step->model->health.boot_ns;
-    (void)views_attention(step->tables, step->now, attention);
+    bool all_seen = true;
+    views_attention(step->tables, step->now, attention);
     for (uint32_t g = 0; g < step->model->n_regions; g++) {
         Verdict *verdict = &step->state->verdicts[g];
         bool calm = !verdict->held && !verdict->suspect && !verdict->shed && !verdict->slow &&
@@ -250,6 +251,7 @@ void verdicts_advance(Step *step)
             else
                 advance_free(step, g, &tally);
         }
+        all_seen &= verdict->seen_up;
         verdict->suspect = !verdict->held && is_suspect(step, &tally);
         verdict->slow = 2 * tally.slow > tally.fresh && tally.slow >= quorum_min_votes(step->model);
         if (!verdict->slow)
@@ -257,6 +259,7 @@ void verdicts_advance(Step *step)
         else if (verdict->slow_since.ns == INT64_MAX)
             verdict->slow_since = step->now;
     }
+    step->state->self.settled |= all_seen || booted;
 }
 
 void verdicts_reset_flaps(Step *step, int64_t stamp)

@@ -115,19 +115,12 @@ uint32_t views_count_clouds(uint32_t mask)
     return n;
 }
 
-bool views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS])
+void views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS])
 {
-    uint64_t any = 0;
     memset(ret_mask, 0, VIEW_WORDS * sizeof *ret_mask);
-    for (uint32_t o = 0; o < tables->model->n_regions; o++) {
-        if (!view_fresh(tables, o, now))
-            continue;
-        for (size_t w = 0; w < VIEW_WORDS; w++) {
+    for (uint32_t o = 0; o < tables->model->n_regions; o++)
+        for (size_t w = 0; w < VIEW_WORDS && view_fresh(tables, o, now); w++)
             ret_mask[w] |= tables->live.views[o].attention[w];
-            any |= ret_mask[w];
-        }
-    }
-    return any != 0;
 }
 
 static void tally_down(const Tables *tables, uint32_t observer, const ViewVote *vote, Tally *tally)

@@ -11,6 +11,8 @@
 #define PROBLEMS_IN_ERROR 3 // the rest stands in ConfProblems
 
 static void add(ConfReport *report, ConfProblem problem, const char *fmt, va_list args)
+    PRINTF_LIKE(3, 0);
+static void add(ConfReport *report, ConfProblem problem, const char *fmt, va_list args)
 {
     if (!problem.warning)
         report->n_errors++;
@@ -60,6 +62,13 @@ static void sort_by_position(ConfProblem *items, size_t n)
             items[at] = items[at - 1];
         items[at] = problem;
     }
+}
+
+bool conf_report_is_full(ConfReport *report)
+{
+    bool full = report->n == CONF_PROBLEMS_MAX;
+    report->n_errors += full;
+    return full;
 }
 
 void conf_report_buf_done(ConfReport *report, Buf *buf)

@@ -26,6 +26,8 @@ void conf_report_error(ConfReport *report, size_t line, size_t column, const cha
     PRINTF_LIKE(4, 5);
 void conf_report_warning(ConfReport *report, size_t line, size_t column, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+// True when no more texts are kept: the caller's error is counted, its text need not be made.
+bool conf_report_is_full(ConfReport *report);
 // buf_done for a piece of a text: notices when it is incomplete for want of memory.
 void conf_report_buf_done(ConfReport *report, Buf *buf);
 // 0, ERROR_MEMORY, or ERROR_FORMAT with the first texts in reterr.

@@ -1020,21 +1020,22 @@ static const ConfSection DRILLS = {
 
 #define ONE(section, what)                                                                         \
     {                                                                                              \
-        .key = (what), .type = CONF_TYPE_MAP, .child = &(section), .text = (what),                 \
-        .reason = "one section"                                                                    \
+        .key = (what), .type = CONF_TYPE_MAP, .child = &(section), .text = "see its own table",    \
+        .reason = "a section stands once in the file"                                              \
     }
-#define MANY(section, field, what, low, high)                                                      \
+#define MANY(section, field, what, high, why)                                                      \
     {                                                                                              \
-        .key = (what), .type = CONF_TYPE_LIST, .offset = IN(ConfRaw, field), .min = (low),         \
-        .max = (high), .child = &(section), .text = (what), .reason = "see base/bounds.h"          \
+        .key = (what), .type = CONF_TYPE_LIST, .offset = IN(ConfRaw, field), .min = 1,             \
+        .max = (high), .child = &(section), .text = "see its own table", .reason = (why)           \
     }
 
 static const ConfOption ROOT_OPTIONS[] = {
     ONE(FLEET, "fleet"),
-    MANY(CLIENT, clients, "clients", 1, BOUND_GROUPS),
-    MANY(CLOUD, clouds, "clouds", 1, BOUND_CLOUDS),
-    MANY(REGION, regions, "regions", 1, BOUND_REGIONS),
-    MANY(SERVICE, services, "services", 1, BOUND_SERVICES),
+    MANY(CLIENT, clients, "clients", BOUND_GROUPS,
+         "a plan has a row for each; continents to metropolitan areas"),
+    MANY(CLOUD, clouds, "clouds", BOUND_CLOUDS, "the quorum holds a bit for each"),
+    MANY(REGION, regions, "regions", 255, "each needs an origin of its own"),
+    MANY(SERVICE, services, "services", BOUND_SERVICES, "a plan has a row for each and group"),
     ONE(HEALTH_SECTION, "health"),
     ONE(QUORUM_SECTION, "quorum"),
     ONE(CLOCK_SECTION, "clock"),
@@ -1050,7 +1051,7 @@ static const ConfOption ROOT_OPTIONS[] = {
      .max = BOUND_CLOUDS,
      .fallback = "[]",
      .child = &PRICES,
-     .text = "prices",
+     .text = "see its own table",
      .reason = "one for each cloud"},
     ONE(ROLLOUTS, "rollouts"),
     ONE(SCALING, "scaling"),

@@ -11,6 +11,8 @@ static int walk_map(ConfWalk *walk, const ConfSection *section, const TreeNode *
 void conf_walk_refuse(ConfWalk *walk, const ConfOption *option, const TreeNode *node,
                       const char *what)
 {
+    if (conf_report_is_full(walk->report))
+        return;
     char shown[80];
     Buf allowed = BUF_INIT(0);
     conf_value_allowed(option, &allowed);
@@ -61,6 +63,8 @@ static bool is_close(const char *a, const char *b)
 
 static void refuse_unknown(ConfWalk *walk, const ConfSection *section, const TreeNode *child)
 {
+    if (conf_report_is_full(walk->report))
+        return;
     char shown[80];
     Buf keys = BUF_INIT(0);
     const char *close = NULL;
@@ -81,6 +85,8 @@ static void refuse_unknown(ConfWalk *walk, const ConfSection *section, const Tre
 
 static void refuse_duplicate(ConfWalk *walk, const TreeNode *child, const TreeNode *first)
 {
+    if (conf_report_is_full(walk->report))
+        return;
     size_t before = conf_walk_push(walk, child->key);
     conf_report_error(walk->report, child->key_line, child->key_column,
                       "key '%s': given twice, first at line %zu; allowed: once",

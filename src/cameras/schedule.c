@@ -18,8 +18,8 @@ uint64_t schedule_count(const Schedule *schedule, Mono now)
         return 0;
     uint64_t elapsed = (uint64_t)mono_since(now, schedule->start);
     uint64_t whole = elapsed / (uint64_t)NS_PER_S, rest = elapsed % (uint64_t)NS_PER_S;
-    uint64_t count = whole * schedule->rate + rest * schedule->rate / (uint64_t)NS_PER_S + 1;
-    // Rounding of schedule_due may put the last one a nanosecond later.
+    uint64_t count = whole * schedule->rate + rest * schedule->rate / (uint64_t)NS_PER_S + 2;
+    // schedule_due rounds down: the next one may be due a nanosecond early.
     while (count > 0 && schedule_due(schedule, count - 1).ns > now.ns)
         count--;
     return count;

@@ -74,7 +74,7 @@ int64_t stats_quantile_ns(const Stats *stats, uint32_t ppm)
     if (stats->requests == 0)
         return 0;
     uint64_t rank = (stats->requests * ppm + PPM_ONE - 1) / PPM_ONE, seen = 0;
-    for (unsigned i = 0; i < STATS_BUCKETS; i++) {
+    for (unsigned i = 0; i < STATS_BUCKETS - 1; i++) { // the last one has no upper end
         seen += stats->buckets[i];
         if (seen >= rank && seen > 0)
             return bucket_ns(i) < stats->worst_ns ? bucket_ns(i) : stats->worst_ns;

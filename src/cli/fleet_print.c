@@ -104,9 +104,9 @@ static void print_alarms(const json_t *alarms, FILE *file)
     json_array_foreach(alarms, i, item)
     {
         char since[TELL_DURATION_MAX];
-        (void)fprintf(file, "%salarm%s  %s: %s (for %s)\n", tell_begin(file, TELL_RED),
-                      tell_end(file, TELL_RED), text_of(item, "title"), text_of(item, "text"),
-                      tell_duration(number_of(item, "since_ms"), since));
+        (void)fprintf(file, "%salarm%s  %s: %s: %s (for %s)\n", tell_begin(file, TELL_RED),
+                      tell_end(file, TELL_RED), text_of(item, "region"), text_of(item, "title"),
+                      text_of(item, "text"), tell_duration(number_of(item, "since_ms"), since));
     }
 }
 
@@ -134,12 +134,17 @@ static void print_intents(const json_t *intents, FILE *file)
 
 void fleet_view_print(const json_t *view, FILE *file)
 {
+    fleet_view_print_regions(view, file);
+    print_intents(json_object_get(view, "intents"), file);
+    print_alarms(json_object_get(view, "alarms"), file);
+}
+
+void fleet_view_print_regions(const json_t *view, FILE *file)
+{
     static const char *const HEADS[] = {"REGION",  "CLOUD",    "ADDRESS", "STATE",
                                         "CLASSES", "REPLICAS", "PLAN",    "GATEWAY"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
     for (uint32_t i = 0; i < json_array_size(json_object_get(view, "regions")); i++)
         add_region(&table, view, i);
     tell_table_print(&table, file);
-    print_intents(json_object_get(view, "intents"), file);
-    print_alarms(json_object_get(view, "alarms"), file);
 }

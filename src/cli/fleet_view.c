@@ -81,9 +81,21 @@ static void compare_gateways(json_t *alarms, const json_t *first, const json_t *
         char text[256];
         (void)snprintf(text, sizeof text, "%s: '%s' in %s, '%s' elsewhere", name, verdict, region,
                        text_of(other, "verdict"));
-        json_t *alarm = json_pack("{s:s,s:s,s:s,s:i}", "name", "agents_disagree", "title",
-                                  "agents disagree about a gateway", "text", text, "since_ms", 0);
+        json_t *alarm = json_pack("{s:s,s:s,s:s,s:i,s:s}", "name", "agents_disagree", "title",
+                                  "agents disagree about a gateway", "text", text, "since_ms", 0,
+                                  "region", region);
         (void)json_array_append_new(alarms, alarm);
+    }
+}
+
+static void merge_alarms(json_t *merged, const json_t *list, const char *region)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item)
+    {
+        (void)json_object_set_new(item, "region", json_string(region));
+        (void)json_array_append(merged, item);
     }
 }
 
@@ -104,7 +116,7 @@ json_t *fleet_view_merge(const Conf *conf, const AgentAnswer *answers)
             compare_gateways(alarms, gateways, list, conf->model.regions[i].name);
         }
         merge_intents(intents, json_object_get(answer->body, "intents"));
-        (void)json_array_extend(alarms, json_object_get(answer->body, "alarms"));
+        merge_alarms(alarms, json_object_get(answer->body, "alarms"), conf->model.regions[i].name);
     }
     if (gateways == NULL)
         gateways = json_array();

@@ -180,7 +180,7 @@ void up_greet(const Fleet *fleet)
     if (fleet_view_get(&fleet->context, NS_PER_S, &view, NULL) < 0)
         return;
     (void)printf("\n");
-    fleet_view_print(view, stdout);
+    fleet_view_print_regions(view, stdout); // alarms of the first second are about the start itself
     json_decref(view);
     const ModelRegion *first = &fleet->context.conf->model.regions[0];
     const char *dir = fleet->shown_dir.text;

@@ -18,19 +18,19 @@ static const char *text_of(const json_t *object, const char *key)
 
 static void print_order(const json_t *order)
 {
-    static const char *const HEADS[] = {"#", "GATEWAY", "STATE", "SHARE"};
+    static const char *const HEADS[] = {"#", "GATEWAY", "CLOUD", "VERDICT", "ADDRESS"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
     size_t i;
     const json_t *item;
     json_array_foreach(order, i, item)
     {
-        const char *state = text_of(item, "state");
-        long long share = (long long)json_integer_value(json_object_get(item, "share_ppm"));
+        const char *verdict = text_of(item, "verdict");
         tell_cell(&table, TELL_PLAIN, "%zu", i + 1);
-        tell_cell(&table, TELL_PLAIN, "%s",
-                  text_of(item, json_object_get(item, "region") != NULL ? "region" : "gateway"));
-        tell_cell(&table, strcmp(state, "up") == 0 ? TELL_GREEN : TELL_YELLOW, "%s", state);
-        tell_cell(&table, TELL_PLAIN, "%lld.%lld %%", share / 10000, share / 1000 % 10);
+        tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "gateway"));
+        tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "cloud"));
+        tell_cell(&table, strcmp(verdict, "up") == 0 ? TELL_GREEN : TELL_YELLOW, "%s", verdict);
+        tell_cell(&table, TELL_PLAIN, "https://%s:%lld", text_of(item, "address"),
+                  (long long)json_integer_value(json_object_get(item, "port")));
     }
     tell_table_print(&table, stdout);
 }

@@ -97,6 +97,7 @@ int main(int argc, char **argv)
         r = layout_absolute(dir, &folder, &err);
     if (r == 0) {
         signal(SIGPIPE, SIG_IGN);             // a peer that goes away is an ordinary error
+        signal(SIGXFSZ, SIG_IGN);             // so is a file that may not grow
         setenv("UV_THREADPOOL_SIZE", "2", 0); // plan files and certificates only
         log_open("agent", region, LOG_LEVEL_INFO);
         AgentOptions agent = {.fleet = fleet, .dir = folder.text, .region = region};

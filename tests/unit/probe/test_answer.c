@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: MIT
 // answer: complete, partial, malformed and hostile answers of a health location.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <string.h>
 
 #include "answer.h"
 #include "attr.h"
+#include "unit.h"
 
 typedef struct Case {
     const char *bytes;

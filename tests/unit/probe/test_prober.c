@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 // prober: against a real TLS server in a thread of this process whose behaviour a test switches:
 // which probe is answered, by which connection, and what counts as proof.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -23,6 +16,7 @@
 #include <uv.h>
 
 #include "prober.h"
+#include "unit.h"
 
 #define HOST "us-west-2.gateway.wildcam.org"
 #define LIMIT_MS 10000

@@ -250,6 +250,11 @@ static void handle_list(void *context, HttpExchange *exchange)
         }
         list.before = &id;
     }
+    if (list.device != NULL && !detection_is_device(list.device)) {
+        fail_request(api, exchange, "device", "is no device's name",
+                     "1 to 64 of a-z A-Z 0-9 . _ -, not beginning with a dot");
+        return;
+    }
     Waiting *waiting = waiting_new(api, exchange);
     if (waiting != NULL)
         storage_list_detections(api->storage, &list, on_list, waiting);

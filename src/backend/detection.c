@@ -40,21 +40,34 @@ static bool is_device_char(char c)
            c == '_' || c == '.';
 }
 
+// NULL: a device's name; else what is wrong.
+static const char *device_problem(const char *text, size_t len)
+{
+    if (len < 1 || len > DETECTION_DEVICE_MAX)
+        return len == 0 ? "is empty" : "is too long";
+    if (text[0] == '.') // it becomes a folder of object keys
+        return "begins with a dot";
+    for (size_t i = 0; i < len; i++) {
+        if (!is_device_char(text[i]))
+            return "holds a character that is not allowed";
+    }
+    return NULL;
+}
+
+bool detection_is_device(const char *text)
+{
+    return device_problem(text, strlen(text)) == NULL;
+}
+
 static bool read_device(Reader *reader, const json_t *value)
 {
     const char *text = json_string_value(value);
-    size_t len = json_string_length(value);
     if (text == NULL)
         return wrong(reader, "is no string");
-    if (len < 1 || len > DETECTION_DEVICE_MAX)
-        return wrong(reader, len == 0 ? "is empty" : "is too long");
-    if (text[0] == '.') // it becomes a folder of object keys
-        return wrong(reader, "begins with a dot");
-    for (size_t i = 0; i < len; i++) {
-        if (!is_device_char(text[i]))
-            return wrong(reader, "holds a character that is not allowed");
-    }
-    memcpy(reader->detection->device, text, len + 1);
+    const char *problem = device_problem(text, json_string_length(value));
+    if (problem != NULL)
+        return wrong(reader, problem);
+    memcpy(reader->detection->device, text, strlen(text) + 1);
     return true;
 }
 
@@ -66,8 +79,6 @@ static bool read_taken_at(Reader *reader, const json_t *value)
         return wrong(reader, "is no string");
     if (parse_rfc3339(text, json_string_length(value), &ns) < 0)
         return wrong(reader, "is no such time");
-    if (ns < 0)
-        return wrong(reader, "is before 1970");
     reader->detection->taken_at_us = ns / NS_PER_US;
     return true;
 }

@@ -42,6 +42,8 @@ typedef struct DetectionProblem {
 // idempotency_key may be NULL. Sets everything but origin. False: ret_problem says what is wrong.
 bool detection_parse(const char *json, size_t len, const char *idempotency_key,
                      Detection *ret_detection, DetectionProblem *ret_problem);
+// Whether a text may be a device's name.
+bool detection_is_device(const char *text);
 // Everything that came from the request is the same.
 bool detection_same(const Detection *a, const Detection *b);
 void detection_write_json(Buf *out, const Detection *detection);

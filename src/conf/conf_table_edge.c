@@ -220,10 +220,10 @@ static const ConfOption CERTIFICATE_OPTIONS[] = {
          "`local`: a certificate authority of the fleet's own, made by `wildcam up`; `files`: they "
          "are put in place by somebody else, such as cert-manager",
      .reason = "what the agents know to renew"},
-    TIME("lifetime", certificate_lifetime_ns, 1 * MINUTE, 397 * DAY, "24h",
+    TIME("lifetime", certificate_lifetime_ns, 2 * SEC, 397 * DAY, "24h",
          "how long a certificate of a region is valid",
-         "a stolen key should not be of use for long; browsers refuse more than 397 days"),
-    TIME("renew_before", renew_before_ns, 10 * SEC, 396 * DAY, "8h",
+         "a renewal takes about a second; browsers refuse more than 397 days"),
+    TIME("renew_before", renew_before_ns, 1 * SEC, 396 * DAY, "8h",
          "it is renewed when so much is left; less than `lifetime`",
          "time to repair a renewal that fails"),
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// answers: what nginx answers by itself: a request that nobody could serve (failed), a peer whose
-// certificate does not allow what it asked (refused, counted), this worker's metrics, and the purge of
-// the cache. open source nginx has no purge; a number in every cache key is one that works at once.
-// The number stands in a file, so that it survives restarts and all workers read the same.
+// answers: what nginx answers by itself: a request that nobody could serve
+// (failed), a peer whose certificate does not allow what it asked (refused,
+// counted), this worker's metrics, and the purge of the cache. open source
+// nginx has no purge; a number in every cache key is one that works at once.
+// The number stands in a file, so that it survives restarts and all workers
+// read the same.
 #include "ngx_http_wildcam_module.h"
 
 #include "parse.h"
@@ -15,8 +17,8 @@ static ngx_int_t
 ngx_http_wildcam_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, const u_char *text, size_t len)
 {
-    ngx_str_t                 content_type;
-    ngx_http_complex_value_t  cv;
+    ngx_str_t                content_type;
+    ngx_http_complex_value_t cv;
 
     if (ngx_http_discard_request_body(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -34,8 +36,8 @@ ngx_http_wildcam_send(ngx_http_request_t *r, ngx_uint_t status,
 
 
 static ngx_int_t
-ngx_http_wildcam_send_text(ngx_http_request_t *r, ngx_uint_t status,
-    const char *text)
+ngx_http_wildcam_send_text(
+    ngx_http_request_t *r, ngx_uint_t status, const char *text)
 {
     return ngx_http_wildcam_send(r, status, "application/json",
         (const u_char *) text, ngx_strlen(text));
@@ -45,7 +47,7 @@ ngx_http_wildcam_send_text(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t
 ngx_http_wildcam_retry_after(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
@@ -63,16 +65,15 @@ ngx_http_wildcam_retry_after(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wildcam_failed_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t               status;
-    ngx_http_wildcam_ctx_t  *ctx;
+    ngx_uint_t              status;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_wildcam_ctx_find(r);
 
     /* nothing was tried, or the retries are used up: come back later */
 
-    status = ctx && ctx->status && !ctx->closed
-                 ? ctx->status
-                 : NGX_HTTP_SERVICE_UNAVAILABLE;
+    status = ctx && ctx->status && !ctx->closed ? ctx->status
+                                                : NGX_HTTP_SERVICE_UNAVAILABLE;
 
     switch (status) {
 
@@ -85,20 +86,20 @@ ngx_http_wildcam_failed_handler(ngx_http_request_t *r)
         if (ngx_http_wildcam_retry_after(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-        return ngx_http_wildcam_send_text(r, status,
-            "{\"error\":\"nothing can serve this now\"}\n");
+        return ngx_http_wildcam_send_text(
+            r, status, "{\"error\":\"nothing can serve this now\"}\n");
 
     case NGX_HTTP_GATEWAY_TIME_OUT:
-        return ngx_http_wildcam_send_text(r, status,
-            "{\"error\":\"no answer in time\"}\n");
+        return ngx_http_wildcam_send_text(
+            r, status, "{\"error\":\"no answer in time\"}\n");
 
     case NGX_HTTP_BAD_GATEWAY:
         return ngx_http_wildcam_send_text(r, status,
             "{\"error\":\"the connection to the service broke\"}\n");
 
     default:
-        return ngx_http_wildcam_send_text(r, status,
-            "{\"error\":\"the service failed\"}\n");
+        return ngx_http_wildcam_send_text(
+            r, status, "{\"error\":\"the service failed\"}\n");
     }
 }
 
@@ -116,9 +117,9 @@ ngx_http_wildcam_refused_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wildcam_metrics_handler(ngx_http_request_t *r)
 {
-    u_char                     *p, *text;
-    size_t                      size;
-    ngx_http_wildcam_worker_t  *w;
+    u_char                    *p, *text;
+    size_t                     size;
+    ngx_http_wildcam_worker_t *w;
 
     w = &ngx_http_wildcam_worker;
     size = 1024 + w->conf->region.len * 2;
@@ -154,12 +155,12 @@ ngx_http_wildcam_metrics_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wildcam_purge_read(uint64_t *ret_purge)
 {
-    int      fd;
-    char     text[PURGE_TEXT + 2];
-    ssize_t  n;
+    int     fd;
+    char    text[PURGE_TEXT + 2];
+    ssize_t n;
 
     fd = open((char *) ngx_http_wildcam_worker.conf->purge.data,
-        O_RDONLY|O_CLOEXEC);
+        O_RDONLY | O_CLOEXEC);
     if (fd == -1) {
         return NGX_DECLINED;
     }
@@ -180,13 +181,12 @@ ngx_http_wildcam_purge_read(uint64_t *ret_purge)
 void
 ngx_http_wildcam_purge_poll(Mono now)
 {
-    static Mono  polled;
+    static Mono polled;
 
-    uint64_t  purge;
+    uint64_t    purge;
 
     if (ngx_http_wildcam_worker.conf->purge.len == 0
-        || (polled.ns && mono_since(now, polled) < PURGE_POLL_NS))
-    {
+        || (polled.ns && mono_since(now, polled) < PURGE_POLL_NS)) {
         return;
     }
 
@@ -201,17 +201,18 @@ ngx_http_wildcam_purge_poll(Mono now)
 static ngx_int_t
 ngx_http_wildcam_purge_write(uint64_t purge)
 {
-    int      fd;
-    char     text[PURGE_TEXT + 2], temporary[NGX_MAX_PATH];
-    char    *path;
-    ssize_t  n;
+    int     fd;
+    char    text[PURGE_TEXT + 2], temporary[NGX_MAX_PATH];
+    char   *path;
+    ssize_t n;
 
     path = (char *) ngx_http_wildcam_worker.conf->purge.data;
 
-    (void) snprintf(temporary, sizeof(temporary), "%s.%d", path,
-        (int) ngx_pid);
+    (void) snprintf(
+        temporary, sizeof(temporary), "%s.%d", path, (int) ngx_pid);
 
-    fd = open(temporary, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC|O_NOFOLLOW, 0644);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+        0644);
     if (fd == -1) {
         return NGX_ERROR;
     }
@@ -233,8 +234,8 @@ ngx_http_wildcam_purge_write(uint64_t purge)
 static ngx_int_t
 ngx_http_wildcam_purge_handler(ngx_http_request_t *r)
 {
-    u_char     *text;
-    uint64_t    purge, stored;
+    u_char  *text;
+    uint64_t purge, stored;
 
     if (!(r->method & NGX_HTTP_POST)) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -275,18 +276,18 @@ char *
 ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     static const struct {
-        const char           *name;
-        ngx_http_handler_pt   handler;
+        const char         *name;
+        ngx_http_handler_pt handler;
     } answers[] = {
-        { "failed", ngx_http_wildcam_failed_handler },
-        { "refused", ngx_http_wildcam_refused_handler },
-        { "metrics", ngx_http_wildcam_metrics_handler },
-        { "purge", ngx_http_wildcam_purge_handler },
+        {"failed", ngx_http_wildcam_failed_handler},
+        {"refused", ngx_http_wildcam_refused_handler},
+        {"metrics", ngx_http_wildcam_metrics_handler},
+        {"purge", ngx_http_wildcam_purge_handler},
     };
 
-    ngx_str_t                 *value;
-    ngx_uint_t                 i;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_str_t                *value;
+    ngx_uint_t                i;
+    ngx_http_core_loc_conf_t *clcf;
 
     value = cf->args->elts;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);

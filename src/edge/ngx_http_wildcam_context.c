@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// context: what belongs to one request. nginx clears its module contexts when a request jumps into a
-// named location (that is how a request is forwarded), so the context hangs on the request's pool and
-// is found again by its cleanup handler. A background subrequest shares its parent's pool: the
-// request pointer tells them apart.
+// context: what belongs to one request. nginx clears its module contexts when
+// a request jumps into a named location (that is how a request is forwarded),
+// so the context hangs on the request's pool and is found again by its cleanup
+// handler. A background subrequest shares its parent's pool: the request
+// pointer tells them apart.
 #include "ngx_http_wildcam_module.h"
 
 
@@ -23,8 +24,8 @@ ngx_http_wildcam_ctx_cleanup(void *data)
 ngx_http_wildcam_ctx_t *
 ngx_http_wildcam_ctx_find(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t      *cln;
-    ngx_http_wildcam_ctx_t  *ctx;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wildcam_module);
     if (ctx || !r->internal) {
@@ -50,8 +51,8 @@ ngx_http_wildcam_ctx_find(ngx_http_request_t *r)
 ngx_http_wildcam_ctx_t *
 ngx_http_wildcam_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t      *cln;
-    ngx_http_wildcam_ctx_t  *ctx;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_wildcam_ctx_find(r);
     if (ctx) {
@@ -75,14 +76,14 @@ ngx_http_wildcam_ctx(ngx_http_request_t *r)
 
 
 /*
- * Names and addresses of a view are used until the log phase, so an older view of the same request is
- * held on to as well.
+ * Names and addresses of a view are used until the log phase, so an older view
+ * of the same request is held on to as well.
  */
 
 ngx_int_t
 ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_pool_cleanup_t *cln;
 
     if (ctx->view == ngx_http_wildcam_worker.view) {
         return NGX_OK;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// counters: the file through which a worker hands its evidence to the agent (wire/counters.h). Each
-// worker maps a file of its own that it has allocated in full, so that neither another process nor
-// a full disk can hurt a write. The slot is held by a lock on the open file, which the kernel drops
-// with the process. Without a file (no folder, disk full, all slots taken) the counters live in
-// private memory: the agent then sees nothing of this worker, and traffic goes on.
+// counters: the file through which a worker hands its evidence to the agent
+// (wire/counters.h). Each worker maps a file of its own that it has allocated
+// in full, so that neither another process nor a full disk can hurt a write.
+// The slot is held by a lock on the open file, which the kernel drops with the
+// process. Without a file (no folder, disk full, all slots taken) the counters
+// live in private memory: the agent then sees nothing of this worker, and
+// traffic goes on.
 #include "ngx_http_wildcam_module.h"
 
 #include <netinet/tcp.h>
@@ -11,33 +13,33 @@
 
 #include "bounds.h"
 
-#define SAMPLES_A_TICK 4          /* round trip times taken from the kernel */
+#define SAMPLES_A_TICK 4 /* round trip times taken from the kernel */
 
 
-static ngx_uint_t  samples_left;
+static ngx_uint_t samples_left;
 
 
 static CountersFile *
-ngx_http_wildcam_counters_map(ngx_cycle_t *cycle, ngx_uint_t slot,
-    ngx_str_t *folder)
+ngx_http_wildcam_counters_map(
+    ngx_cycle_t *cycle, ngx_uint_t slot, ngx_str_t *folder)
 {
-    int    fd, err;
-    char   path[NGX_MAX_PATH];
-    void  *p;
+    int   fd, err;
+    char  path[NGX_MAX_PATH];
+    void *p;
 
     (void) snprintf(path, sizeof(path), "%s/edge-%u", (char *) folder->data,
         (unsigned) slot);
 
-    fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd == -1) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, errno,
             "wildcam: open(\"%s\") failed", path);
         return MAP_FAILED;
     }
 
-    if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
         (void) close(fd);
-        return NULL;              /* another worker's */
+        return NULL; /* another worker's */
     }
 
     /* the old content goes: its writer is gone, the agent sees a new start */
@@ -56,24 +58,24 @@ ngx_http_wildcam_counters_map(ngx_cycle_t *cycle, ngx_uint_t slot,
         return MAP_FAILED;
     }
 
-    p = mmap(NULL, sizeof(CountersFile), PROT_READ|PROT_WRITE, MAP_SHARED, fd,
-        0);
+    p = mmap(
+        NULL, sizeof(CountersFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, errno,
             "wildcam: mmap(\"%s\") failed", path);
         (void) close(fd);
     }
 
-    return p;                     /* fd stays open: it holds the lock */
+    return p; /* fd stays open: it holds the lock */
 }
 
 
 ngx_int_t
 ngx_http_wildcam_counters_open(ngx_cycle_t *cycle)
 {
-    ngx_str_t       *folder;
-    ngx_uint_t       slot;
-    CountersFile    *file;
+    ngx_str_t    *folder;
+    ngx_uint_t    slot;
+    CountersFile *file;
 
     folder = &ngx_http_wildcam_worker.conf->counters;
     file = folder->len ? NULL : MAP_FAILED;
@@ -83,8 +85,8 @@ ngx_http_wildcam_counters_open(ngx_cycle_t *cycle)
     }
 
     if (file == NULL || file == MAP_FAILED) {
-        file = mmap(NULL, sizeof(CountersFile), PROT_READ|PROT_WRITE,
-            MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+        file = mmap(NULL, sizeof(CountersFile), PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (file == MAP_FAILED) {
             return NGX_ERROR;
         }
@@ -92,7 +94,7 @@ ngx_http_wildcam_counters_open(ngx_cycle_t *cycle)
             "wildcam: counters are kept in private memory");
     }
 
-    file->header = (CountersHeader) {
+    file->header = (CountersHeader){
         .version = COUNTERS_VERSION,
         .worker = (uint32_t) ngx_worker,
         .pid = (uint64_t) ngx_pid,
@@ -112,7 +114,7 @@ ngx_http_wildcam_counters_open(ngx_cycle_t *cycle)
 void
 ngx_http_wildcam_counters_tick(Mono now)
 {
-    CountersHeader  *header;
+    CountersHeader *header;
 
     header = &ngx_http_wildcam_worker.counters->header;
     header->now_ns = (uint64_t) now.ns;
@@ -123,24 +125,24 @@ ngx_http_wildcam_counters_tick(Mono now)
 }
 
 
-/* The kernel's round trip time of this client, for the plan's measured latencies. */
+/* The kernel's round trip time of this client, for the plan's measured
+ * latencies. */
 
 static void
 ngx_http_wildcam_sample(ngx_connection_t *c)
 {
-    socklen_t         len;
-    CountersFile     *file;
-    CountersSample   *sample;
-    struct tcp_info   info;
-    struct timespec   ts;
+    socklen_t       len;
+    CountersFile   *file;
+    CountersSample *sample;
+    struct tcp_info info;
+    struct timespec ts;
 
     samples_left--;
 
     len = sizeof(info);
     if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1
         || len < offsetof(struct tcp_info, tcpi_rtt) + sizeof(info.tcpi_rtt)
-        || info.tcpi_rtt == 0)
-    {
+        || info.tcpi_rtt == 0) {
         return;
     }
 
@@ -168,9 +170,9 @@ ngx_http_wildcam_sample(ngx_connection_t *c)
 ngx_int_t
 ngx_http_wildcam_log_handler(ngx_http_request_t *r)
 {
-    CountersEdge                 *edge;
-    ngx_connection_t             *c;
-    ngx_http_wildcam_loc_conf_t  *lcf;
+    CountersEdge                *edge;
+    ngx_connection_t            *c;
+    ngx_http_wildcam_loc_conf_t *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
     if (lcf->service.len == 0) {
@@ -214,12 +216,12 @@ ngx_http_wildcam_log_handler(ngx_http_request_t *r)
         edge->connections++;
     }
 
-    /* the second request: by then the kernel has seen round trips of its own */
+    /* the second request: by then the kernel has seen round trips of its own
+     */
 
     if (samples_left && (c->requests == 2 || c->requests % 64 == 0)
         && (c->sockaddr->sa_family == AF_INET
-            || c->sockaddr->sa_family == AF_INET6))
-    {
+            || c->sockaddr->sa_family == AF_INET6)) {
         ngx_http_wildcam_sample(c);
     }
 

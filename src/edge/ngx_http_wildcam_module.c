@@ -1,125 +1,102 @@
 // SPDX-License-Identifier: MIT
-// module: directives, and what happens when a worker starts and every 20 ms after that. See
-// ngx_http_wildcam_module.h for the parts.
+// module: directives, and what happens when a worker starts and every 20 ms
+// after that. See ngx_http_wildcam_module.h for the parts.
 #include "ngx_http_wildcam_module.h"
 
 #include <sys/prctl.h>
 #include <sys/random.h>
 
 
-static ngx_int_t ngx_http_wildcam_postconfiguration(ngx_conf_t *cf);
-static void *ngx_http_wildcam_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_wildcam_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_wildcam_create_srv_conf(ngx_conf_t *cf);
-static void *ngx_http_wildcam_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_wildcam_init_process(ngx_cycle_t *cycle);
+static ngx_int_t
+ngx_http_wildcam_postconfiguration(ngx_conf_t *cf);
+static void *
+ngx_http_wildcam_create_main_conf(ngx_conf_t *cf);
+static char *
+ngx_http_wildcam_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *
+ngx_http_wildcam_create_srv_conf(ngx_conf_t *cf);
+static void *
+ngx_http_wildcam_create_loc_conf(ngx_conf_t *cf);
+static char *
+ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t
+                     ngx_http_wildcam_init_process(ngx_cycle_t *cycle);
 
 
-static ngx_command_t  ngx_http_wildcam_commands[] = {
+static ngx_command_t ngx_http_wildcam_commands[] = {
 
-    { ngx_string("wildcam_plan"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wildcam_main_conf_t, plan),
-      NULL },
+    {ngx_string("wildcam_plan"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+        offsetof(ngx_http_wildcam_main_conf_t, plan), NULL},
 
-    { ngx_string("wildcam_counters"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wildcam_main_conf_t, counters),
-      NULL },
+    {ngx_string("wildcam_counters"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+        offsetof(ngx_http_wildcam_main_conf_t, counters), NULL},
 
-    { ngx_string("wildcam_purge"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wildcam_main_conf_t, purge),
-      NULL },
+    {ngx_string("wildcam_purge"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+        offsetof(ngx_http_wildcam_main_conf_t, purge), NULL},
 
-    { ngx_string("wildcam_region"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wildcam_main_conf_t, region),
-      NULL },
+    {ngx_string("wildcam_region"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+        offsetof(ngx_http_wildcam_main_conf_t, region), NULL},
 
-    { ngx_string("wildcam_domain"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wildcam_main_conf_t, domain),
-      NULL },
+    {ngx_string("wildcam_domain"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, NGX_HTTP_MAIN_CONF_OFFSET,
+        offsetof(ngx_http_wildcam_main_conf_t, domain), NULL},
 
-    { ngx_string("wildcam"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
-      ngx_http_wildcam_upstream,
-      NGX_HTTP_SRV_CONF_OFFSET,
-      0,
-      NULL },
+    {ngx_string("wildcam"), NGX_HTTP_UPS_CONF | NGX_CONF_TAKE1,
+        ngx_http_wildcam_upstream, NGX_HTTP_SRV_CONF_OFFSET, 0, NULL},
 
-    { ngx_string("wildcam_service"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3|NGX_CONF_TAKE4,
-      ngx_http_wildcam_service,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+    {ngx_string("wildcam_service"),
+        NGX_HTTP_LOC_CONF | NGX_CONF_TAKE3 | NGX_CONF_TAKE4,
+        ngx_http_wildcam_service, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
 
-    { ngx_string("wildcam_answer"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_wildcam_answer,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+    {ngx_string("wildcam_answer"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1,
+        ngx_http_wildcam_answer, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
 
-      ngx_null_command
+    ngx_null_command};
+
+
+static ngx_http_module_t ngx_http_wildcam_module_ctx = {
+    ngx_http_wildcam_add_variables,     /* preconfiguration */
+    ngx_http_wildcam_postconfiguration, /* postconfiguration */
+
+    ngx_http_wildcam_create_main_conf, /* create main configuration */
+    ngx_http_wildcam_init_main_conf,   /* init main configuration */
+
+    ngx_http_wildcam_create_srv_conf, /* create server configuration */
+    NULL,                             /* merge server configuration */
+
+    ngx_http_wildcam_create_loc_conf, /* create location configuration */
+    NULL                              /* merge location configuration */
 };
 
 
-static ngx_http_module_t  ngx_http_wildcam_module_ctx = {
-    ngx_http_wildcam_add_variables,        /* preconfiguration */
-    ngx_http_wildcam_postconfiguration,    /* postconfiguration */
-
-    ngx_http_wildcam_create_main_conf,     /* create main configuration */
-    ngx_http_wildcam_init_main_conf,       /* init main configuration */
-
-    ngx_http_wildcam_create_srv_conf,      /* create server configuration */
-    NULL,                                  /* merge server configuration */
-
-    ngx_http_wildcam_create_loc_conf,      /* create location configuration */
-    NULL                                   /* merge location configuration */
-};
-
-
-ngx_module_t  ngx_http_wildcam_module = {
-    NGX_MODULE_V1,
-    &ngx_http_wildcam_module_ctx,          /* module context */
-    ngx_http_wildcam_commands,             /* module directives */
-    NGX_HTTP_MODULE,                       /* module type */
-    NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    ngx_http_wildcam_init_process,         /* init process */
-    NULL,                                  /* init thread */
-    NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
-    NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
-};
+ngx_module_t              ngx_http_wildcam_module = {NGX_MODULE_V1,
+                 &ngx_http_wildcam_module_ctx,  /* module context */
+                 ngx_http_wildcam_commands,     /* module directives */
+                 NGX_HTTP_MODULE,               /* module type */
+                 NULL,                          /* init master */
+                 NULL,                          /* init module */
+                 ngx_http_wildcam_init_process, /* init process */
+                 NULL,                          /* init thread */
+                 NULL,                          /* exit thread */
+                 NULL,                          /* exit process */
+                 NULL,                          /* exit master */
+                 NGX_MODULE_V1_PADDING};
 
 
-ngx_http_wildcam_worker_t  ngx_http_wildcam_worker;
+ngx_http_wildcam_worker_t ngx_http_wildcam_worker;
 
-static ngx_event_t  tick;
+static ngx_event_t        tick;
 
 
 static ngx_int_t
 ngx_http_wildcam_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_handler_pt       *h;
+    ngx_http_core_main_conf_t *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -144,11 +121,11 @@ ngx_http_wildcam_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_wildcam_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_wildcam_main_conf_t  *mcf;
+    ngx_http_wildcam_main_conf_t *mcf;
 
     mcf = conf;
 
-    if (mcf->plan.len == 0) {     /* the module is loaded but not used */
+    if (mcf->plan.len == 0) { /* the module is loaded but not used */
         return NGX_CONF_OK;
     }
 
@@ -163,8 +140,7 @@ ngx_http_wildcam_init_main_conf(ngx_conf_t *cf, void *conf)
         || (mcf->counters.len
             && ngx_conf_full_name(cf->cycle, &mcf->counters, 0) != NGX_OK)
         || (mcf->purge.len
-            && ngx_conf_full_name(cf->cycle, &mcf->purge, 0) != NGX_OK))
-    {
+            && ngx_conf_full_name(cf->cycle, &mcf->purge, 0) != NGX_OK)) {
         return NGX_CONF_ERROR;
     }
 
@@ -203,13 +179,14 @@ ngx_http_wildcam_parse_class(ngx_str_t *text, ServiceClass *ret_class)
 }
 
 
-/* wildcam_service NAME CLASS_OF_GET CLASS_OF_OTHERS [@location that forwards]; */
+/* wildcam_service NAME CLASS_OF_GET CLASS_OF_OTHERS [@location that forwards];
+ */
 
 static char *
 ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                    *value;
-    ngx_http_wildcam_loc_conf_t  *lcf;
+    ngx_str_t                   *value;
+    ngx_http_wildcam_loc_conf_t *lcf;
 
     lcf = conf;
     value = cf->args->elts;
@@ -222,8 +199,7 @@ ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_wildcam_parse_class(&value[2], &lcf->class_get) != NGX_OK
         || ngx_http_wildcam_parse_class(&value[3], &lcf->class_other)
-               != NGX_OK)
-    {
+               != NGX_OK) {
         return "has a class that is neither \"read\" nor \"write\"";
     }
 
@@ -241,7 +217,7 @@ ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static void
 ngx_http_wildcam_tick(ngx_event_t *ev)
 {
-    Mono  now;
+    Mono now;
 
     now = ngx_http_wildcam_now();
 
@@ -257,27 +233,26 @@ ngx_http_wildcam_tick(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_wildcam_init_process(ngx_cycle_t *cycle)
 {
-    uint64_t                       seed;
-    ngx_http_wildcam_main_conf_t  *mcf;
+    uint64_t                      seed;
+    ngx_http_wildcam_main_conf_t *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wildcam_module);
     if (mcf == NULL || mcf->plan.len == 0) {
         return NGX_OK;
     }
 
-    if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_HELPER)
-    {
+    if (ngx_process == NGX_PROCESS_WORKER
+        || ngx_process == NGX_PROCESS_HELPER) {
         /* a killed master must not leave children on the port */
 
         if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1
-            || getppid() != ngx_parent)
-        {
+            || getppid() != ngx_parent) {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-    {
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE) {
         return NGX_OK;
     }
 
@@ -298,8 +273,8 @@ ngx_http_wildcam_init_process(ngx_cycle_t *cycle)
 
     tick.handler = ngx_http_wildcam_tick;
     tick.log = cycle->log;
-    tick.data = &tick;            /* nginx's debug log looks for a connection */
-    tick.cancelable = 1;          /* does not keep a leaving worker alive */
+    tick.data = &tick;   /* nginx's debug log looks for a connection */
+    tick.cancelable = 1; /* does not keep a leaving worker alive */
 
     ngx_http_wildcam_tick(&tick);
 

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
-// ngx_http_wildcam_module: an upstream balancer that carries out what core/pick decides from the
-// plan that the agent publishes (docs/contracts/processes.md). Every decision is a call of core/pick;
-// this room only fetches facts for it and does what it says.
+// ngx_http_wildcam_module: an upstream balancer that carries out what
+// core/pick decides from the plan that the agent publishes
+// (docs/contracts/processes.md). Every decision is a call of core/pick; this
+// room only fetches facts for it and does what it says.
 //
-//   plan.c       plan.now and plan.<number> -> view: a private copy, counted by the requests using it
-//   targets.c    slot: what this worker knows of a target, kept across plans; evacuation
-//   upstream.c   nginx's peer interface: choose, start, finish, what may be tried again
-//   counters.c   the file that hands evidence to the agent
-//   variables.c  $wildcam_*, trace context; answers.c: the answers that nginx gives by itself
+//   plan.c       plan.now and plan.<number> -> view: a private copy, counted
+//   by the requests using it targets.c    slot: what this worker knows of a
+//   target, kept across plans; evacuation upstream.c   nginx's peer interface:
+//   choose, start, finish, what may be tried again counters.c   the file that
+//   hands evidence to the agent variables.c  $wildcam_*, trace context;
+//   answers.c: the answers that nginx gives by itself
 //
-// Owner: everything here is private to one worker process; nothing is shared, so nothing is locked.
-// Goes wrong: no plan, a broken one, no disk. Then the last good plan stays and counters live in
-// private memory; a worker never stops for either.
+// Owner: everything here is private to one worker process; nothing is shared,
+// so nothing is locked. Goes wrong: no plan, a broken one, no disk. Then the
+// last good plan stays and counters live in private memory; a worker never
+// stops for either.
 #pragma once
 #include <ngx_config.h>
 #include <ngx_core.h>
@@ -24,15 +27,18 @@
 #include "plan.h"
 #include "rng.h"
 
-#define NGX_HTTP_WILDCAM_TICK_MS 20 /* plan, stalls; a stall is 200 ms of silence */
+#define NGX_HTTP_WILDCAM_TICK_MS                                              \
+    20 /* plan, stalls; a stall is 200 ms of silence */
 #define NGX_HTTP_WILDCAM_TRIED 8 /* targets one request may try */
-#define NGX_HTTP_WILDCAM_STALE 2 /* closed idle connections one request may meet for free */
+#define NGX_HTTP_WILDCAM_STALE                                                \
+    2 /* closed idle connections one request may meet for free */
 #define NGX_HTTP_WILDCAM_TRACE 55 /* "00-" 32 "-" 16 "-" 2 */
 
 typedef struct {
-    ngx_str_t plan; /* folder with plan.now and plan.<number> */
+    ngx_str_t plan;     /* folder with plan.now and plan.<number> */
     ngx_str_t counters; /* folder of counter files; empty: private memory */
-    ngx_str_t purge; /* file with the number of the last cache purge; empty: none */
+    ngx_str_t
+        purge; /* file with the number of the last cache purge; empty: none */
     ngx_str_t region; /* own */
     ngx_str_t domain; /* TLS name of a gateway: REGION.gateway.DOMAIN */
 } ngx_http_wildcam_main_conf_t;
@@ -47,89 +53,96 @@ typedef struct {
 } ngx_http_wildcam_srv_conf_t;
 
 typedef struct {
-    ngx_str_t service; /* empty: unset */
+    ngx_str_t    service; /* empty: unset */
     ServiceClass class_get, class_other;
-    ngx_str_t remote; /* named location that forwards to another gateway; empty: no forwarding */
-/* Copies of the location's upstream settings for requests that differ; made on first use. */
+    ngx_str_t    remote; /* named location that forwards to another gateway;
+                            empty: no forwarding */
+    /* Copies of the location's upstream settings for requests that differ;
+     * made on first use. */
     ngx_http_upstream_conf_t *original, *strict, *keyed;
 } ngx_http_wildcam_loc_conf_t;
 
 /* What this worker knows of a target; it outlives plans. */
 typedef struct {
-    uint64_t hash; /* of its name; 0: free */
+    uint64_t   hash;  /* of its name; 0: free */
     ngx_uint_t views; /* that use it */
     PickHealth health;
-    ngx_queue_t waiting; /* requests in flight (ngx_http_wildcam_ctx_t.queue) */
+    ngx_queue_t
+        waiting; /* requests in flight (ngx_http_wildcam_ctx_t.queue) */
     CountersTarget *counters;
-    unsigned evacuate:1; /* move its waiting requests on at the next tick */
+    unsigned evacuate : 1; /* move its waiting requests on at the next tick */
 } ngx_http_wildcam_slot_t;
 
 typedef struct {
-    ngx_str_t name; /* for nginx's log: socket path or address */
+    ngx_str_t name;  /* for nginx's log: socket path or address */
     ngx_str_t label; /* of a replica "us-west-2/1", of a gateway its region */
     ngx_str_t tls_name;
-    struct sockaddr *sockaddr;
-    socklen_t socklen;
+    struct sockaddr         *sockaddr;
+    socklen_t                socklen;
     ngx_http_wildcam_slot_t *slot;
 } ngx_http_wildcam_target_t;
 
 typedef struct {
-    uint32_t n;
-    PickTarget *pick; /* [n], nothing tried */
+    uint32_t                   n;
+    PickTarget                *pick;    /* [n], nothing tried */
     ngx_http_wildcam_target_t *targets; /* [n] */
-    const PlanEntry *entries; /* gateways: [n] */
+    const PlanEntry           *entries; /* gateways: [n] */
 } ngx_http_wildcam_set_t;
 
 /* One plan, made ready for choosing. Immutable; freed with its last user. */
 typedef struct {
-    ngx_uint_t refs;
-    Arena *arena;
-    const Plan *plan;
+    ngx_uint_t             refs;
+    Arena                 *arena;
+    const Plan            *plan;
     ngx_http_wildcam_set_t replicas;
     ngx_http_wildcam_set_t gateways[SERVICE_CLASS_MAX];
-    ngx_str_t number; /* text */
+    ngx_str_t              number; /* text */
 } ngx_http_wildcam_view_t;
 
-/* One request, from its first upstream to its log line; survives the jump into a named location. */
+/* One request, from its first upstream to its log line; survives the jump into
+ * a named location. */
 typedef struct {
-    ngx_http_request_t *request;
-    ngx_http_wildcam_loc_conf_t *conf;
-    ngx_http_wildcam_view_t *view;
+    ngx_http_request_t              *request;
+    ngx_http_wildcam_loc_conf_t     *conf;
+    ngx_http_wildcam_view_t         *view;
     const ngx_http_wildcam_target_t *target; /* last one chosen */
-    ngx_http_wildcam_slot_t *slot; /* of the attempt in flight */
-    ngx_queue_t queue;
-    Mono started;
-    ngx_http_wildcam_slot_t *tried[NGX_HTTP_WILDCAM_TRIED];
-    ngx_uint_t n_tried;
-    ngx_uint_t attempts;
-    ngx_uint_t stale; /* closed idle connections met */
-    ngx_uint_t status; /* of the last failed attempt: 5xx as the target said, 502, 504 */
+    ngx_http_wildcam_slot_t         *slot;   /* of the attempt in flight */
+    ngx_queue_t                      queue;
+    Mono                             started;
+    ngx_http_wildcam_slot_t         *tried[NGX_HTTP_WILDCAM_TRIED];
+    ngx_uint_t                       n_tried;
+    ngx_uint_t                       attempts;
+    ngx_uint_t                       stale; /* closed idle connections met */
+    ngx_uint_t   status; /* of the last failed attempt: 5xx as the target said,
+                            502, 504 */
     ServiceClass class_;
     ngx_http_wildcam_kind_t kind;
-    unsigned ready:1; /* class_ and repeatable are known */
-    unsigned repeatable:1; /* idempotent, or it carries an Idempotency-Key */
-    unsigned keyed:1; /* it carries one */
-    unsigned sent:1; /* bytes of it reached a target */
-    unsigned paid:1; /* its next try was taken from the budget already */
-    unsigned free_try:1; /* its next try costs nothing: an idle connection was closed */
-    unsigned closed:1; /* refused: all down, and the service is closed then */
-    unsigned traced:1;
-    u_char trace[NGX_HTTP_WILDCAM_TRACE];
+    unsigned                ready : 1; /* class_ and repeatable are known */
+    unsigned repeatable : 1; /* idempotent, or it carries an Idempotency-Key */
+    unsigned keyed : 1;      /* it carries one */
+    unsigned sent : 1;       /* bytes of it reached a target */
+    unsigned paid : 1;     /* its next try was taken from the budget already */
+    unsigned free_try : 1; /* its next try costs nothing: an idle connection
+                              was closed */
+    unsigned
+        closed : 1; /* refused: all down, and the service is closed then */
+    unsigned traced : 1;
+    u_char   trace[NGX_HTTP_WILDCAM_TRACE];
 } ngx_http_wildcam_ctx_t;
 
 /* State of this worker. */
 typedef struct {
     ngx_http_wildcam_main_conf_t *conf;
-    ngx_log_t *log;
-    ngx_http_wildcam_view_t *view; /* newest good plan, or NULL */
-    CountersFile *counters; /* never NULL in a worker */
-    PickBudget budget;
-    Rng rng;
-    uint64_t purge;
-    uint64_t plan_age_ms;
+    ngx_log_t                    *log;
+    ngx_http_wildcam_view_t      *view;     /* newest good plan, or NULL */
+    CountersFile                 *counters; /* never NULL in a worker */
+    PickBudget                    budget;
+    Rng                           rng;
+    uint64_t                      purge;
+    uint64_t                      plan_age_ms;
 } ngx_http_wildcam_worker_t;
 
-extern ngx_module_t ngx_http_wildcam_module;
+extern ngx_module_t              ngx_http_wildcam_module;
 extern ngx_http_wildcam_worker_t ngx_http_wildcam_worker;
 
 #define NGX_HTTP_WILDCAM_COUNT(field)                                         \
@@ -141,47 +154,67 @@ ngx_http_wildcam_now(void)
     struct timespec ts;
 
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (Mono) {(int64_t) ts.tv_sec * NS_PER_S + ts.tv_nsec};
+    return (Mono){(int64_t) ts.tv_sec * NS_PER_S + ts.tv_nsec};
 }
 
-/* plan.c. Reads the newest plan if there is one; keeps the last good one otherwise. */
-void ngx_http_wildcam_plan_poll(Mono now);
-void ngx_http_wildcam_view_release(ngx_http_wildcam_view_t *view);
+/* plan.c. Reads the newest plan if there is one; keeps the last good one
+ * otherwise. */
+void
+ngx_http_wildcam_plan_poll(Mono now);
+void
+ngx_http_wildcam_view_release(ngx_http_wildcam_view_t *view);
 
 /* targets.c */
-void ngx_http_wildcam_slots_init(void);
-ngx_http_wildcam_slot_t *ngx_http_wildcam_slot_acquire(const char *name);
-void ngx_http_wildcam_slot_release(ngx_http_wildcam_slot_t *slot);
-/* Marks slots that the newest plan no longer uses: their waiting requests move on. */
-void ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view);
-void ngx_http_wildcam_slots_tick(Mono now);
+void
+ngx_http_wildcam_slots_init(void);
+ngx_http_wildcam_slot_t *
+ngx_http_wildcam_slot_acquire(const char *name);
+void
+ngx_http_wildcam_slot_release(ngx_http_wildcam_slot_t *slot);
+/* Marks slots that the newest plan no longer uses: their waiting requests move
+ * on. */
+void
+ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view);
+void
+ngx_http_wildcam_slots_tick(Mono now);
 
 /* upstream.c */
-char *ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *
+ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* The best tier among what this request has not tried yet. */
-PickTier ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
+PickTier
+ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
     const ngx_http_wildcam_set_t *set, Mono now);
-const ngx_http_wildcam_set_t *ngx_http_wildcam_gateways(
-    const ngx_http_wildcam_ctx_t *ctx);
-/* May a target of this tier be used, or is the service closed when all is down? */
-ngx_uint_t ngx_http_wildcam_tier_usable(const ngx_http_wildcam_ctx_t *ctx,
-    PickTier tier);
+const ngx_http_wildcam_set_t *
+ngx_http_wildcam_gateways(const ngx_http_wildcam_ctx_t *ctx);
+/* May a target of this tier be used, or is the service closed when all is
+ * down? */
+ngx_uint_t
+ngx_http_wildcam_tier_usable(const ngx_http_wildcam_ctx_t *ctx, PickTier tier);
 
 /* context.c */
-ngx_http_wildcam_ctx_t *ngx_http_wildcam_ctx(ngx_http_request_t *r);
-ngx_http_wildcam_ctx_t *ngx_http_wildcam_ctx_find(ngx_http_request_t *r);
+ngx_http_wildcam_ctx_t *
+ngx_http_wildcam_ctx(ngx_http_request_t *r);
+ngx_http_wildcam_ctx_t *
+ngx_http_wildcam_ctx_find(ngx_http_request_t *r);
 /* Holds the newest view for the rest of the request. */
-ngx_int_t ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx);
+ngx_int_t
+ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx);
 
 /* counters.c */
-ngx_int_t ngx_http_wildcam_counters_open(ngx_cycle_t *cycle);
-void ngx_http_wildcam_counters_tick(Mono now);
-ngx_int_t ngx_http_wildcam_log_handler(ngx_http_request_t *r);
+ngx_int_t
+ngx_http_wildcam_counters_open(ngx_cycle_t *cycle);
+void
+ngx_http_wildcam_counters_tick(Mono now);
+ngx_int_t
+ngx_http_wildcam_log_handler(ngx_http_request_t *r);
 
 /* variables.c */
-ngx_int_t ngx_http_wildcam_add_variables(ngx_conf_t *cf);
+ngx_int_t
+ngx_http_wildcam_add_variables(ngx_conf_t *cf);
 
 /* answers.c */
-void ngx_http_wildcam_purge_poll(Mono now);
-char *ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void
+ngx_http_wildcam_purge_poll(Mono now);
+char *
+ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

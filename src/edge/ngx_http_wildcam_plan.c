@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// plan: plan.now and plan.<number> -> view. Files are read with pread into private memory and checked
-// by wire/plan_file before a byte of them is used; nothing that another process writes is mapped.
-// A plan must be newer than the one in use and made for this region. Whatever is wrong with a file,
-// the last good plan stays, the refusal is counted, and the same file is looked at again only after
-// half a second. The age is measured on our own clock since the heartbeat last moved, so that a
-// jump of the wall clock makes no plan old or young.
+// plan: plan.now and plan.<number> -> view. Files are read with pread into
+// private memory and checked by wire/plan_file before a byte of them is used;
+// nothing that another process writes is mapped. A plan must be newer than the
+// one in use and made for this region. Whatever is wrong with a file, the last
+// good plan stays, the refusal is counted, and the same file is looked at
+// again only after half a second. The age is measured on our own clock since
+// the heartbeat last moved, so that a jump of the wall clock makes no plan old
+// or young.
 #include "ngx_http_wildcam_module.h"
 
 #include <dirent.h>
@@ -13,24 +15,25 @@
 #include "parse.h"
 #include "plan_file.h"
 
-#define RETRY_NS (NS_PER_S / 2)   /* for what was refused, and to reopen plan.now */
-#define STALE_MS 5000             /* logged once when the heartbeat stops */
+#define RETRY_NS                                                              \
+    (NS_PER_S / 2)    /* for what was refused, and to reopen plan.now */
+#define STALE_MS 5000 /* logged once when the heartbeat stops */
 
 
 typedef struct {
-    int          fd;              /* of plan.now */
-    Mono         opened;
-    uint64_t     refused;         /* number of the last plan that was refused */
-    Mono         refused_at;
-    Mono         scanned;
-    Wall         heartbeat;
-    Mono         heartbeat_at;    /* when it last moved */
-    unsigned     seen:1;
-    unsigned     stale:1;
+    int      fd; /* of plan.now */
+    Mono     opened;
+    uint64_t refused; /* number of the last plan that was refused */
+    Mono     refused_at;
+    Mono     scanned;
+    Wall     heartbeat;
+    Mono     heartbeat_at; /* when it last moved */
+    unsigned seen : 1;
+    unsigned stale : 1;
 } ngx_http_wildcam_reader_t;
 
 
-static ngx_http_wildcam_reader_t  reader = { .fd = -1 };
+static ngx_http_wildcam_reader_t reader = {.fd = -1};
 
 
 static void
@@ -38,8 +41,8 @@ ngx_http_wildcam_plan_refuse(uint64_t number, Mono now, const char *why)
 {
     if (reader.refused != number) {
         ngx_log_error(NGX_LOG_ERR, ngx_http_wildcam_worker.log, 0,
-            "wildcam: plan %uL refused, the last good one stays: %s",
-            number, why);
+            "wildcam: plan %uL refused, the last good one stays: %s", number,
+            why);
         NGX_HTTP_WILDCAM_COUNT(plan_refused);
     }
 
@@ -53,13 +56,13 @@ ngx_http_wildcam_plan_refuse(uint64_t number, Mono now, const char *why)
 static u_char *
 ngx_http_wildcam_read_file(const char *path, size_t *ret_len)
 {
-    int          fd, err;
-    u_char      *bytes;
-    size_t       len;
-    ssize_t      n;
-    struct stat  st;
+    int         fd, err;
+    u_char     *bytes;
+    size_t      len;
+    ssize_t     n;
+    struct stat st;
 
-    fd = open(path, O_RDONLY|O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd == -1) {
         return NULL;
     }
@@ -94,7 +97,7 @@ ngx_http_wildcam_read_file(const char *path, size_t *ret_len)
             goto done;
         }
         if (n == 0) {
-            break;                /* shorter than it was: the decoder says */
+            break; /* shorter than it was: the decoder says */
         }
         len += (size_t) n;
     }
@@ -114,7 +117,7 @@ done:
 static ngx_str_t
 ngx_http_wildcam_text(const char *text)
 {
-    return (ngx_str_t) { ngx_strlen(text), (u_char *) text };
+    return (ngx_str_t){ngx_strlen(text), (u_char *) text};
 }
 
 
@@ -122,7 +125,7 @@ static ngx_int_t
 ngx_http_wildcam_replica(Arena *arena, const PlanReplica *replica,
     PickTarget *pick, ngx_http_wildcam_target_t *target)
 {
-    struct sockaddr_un  *sun;
+    struct sockaddr_un *sun;
 
     sun = arena_new_of(arena, struct sockaddr_un);
     if (sun == NULL || ngx_strlen(replica->socket) >= sizeof(sun->sun_path)) {
@@ -137,7 +140,7 @@ ngx_http_wildcam_replica(Arena *arena, const PlanReplica *replica,
     target->sockaddr = (struct sockaddr *) sun;
     target->socklen = sizeof(struct sockaddr_un);
 
-    *pick = (PickTarget) {
+    *pick = (PickTarget){
         .weight = replica->weight,
         .state = replica->state,
         .classes = replica->classes,
@@ -151,9 +154,9 @@ static ngx_int_t
 ngx_http_wildcam_gateway(Arena *arena, const PlanGateway *gateway,
     PickTarget *pick, ngx_http_wildcam_target_t *target)
 {
-    char                 *text;
-    struct sockaddr_in   *sin;
-    struct sockaddr_in6  *sin6;
+    char                *text;
+    struct sockaddr_in  *sin;
+    struct sockaddr_in6 *sin6;
 
     sin = arena_new_of(arena, struct sockaddr_in);
     sin6 = arena_new_of(arena, struct sockaddr_in6);
@@ -166,16 +169,16 @@ ngx_http_wildcam_gateway(Arena *arena, const PlanGateway *gateway,
         sin->sin_port = htons(gateway->peer_port);
         target->sockaddr = (struct sockaddr *) sin;
         target->socklen = sizeof(struct sockaddr_in);
-        text = arena_printf(arena, "%s:%u", gateway->address,
-            (unsigned) gateway->peer_port);
+        text = arena_printf(
+            arena, "%s:%u", gateway->address, (unsigned) gateway->peer_port);
 
     } else if (inet_pton(AF_INET6, gateway->address, &sin6->sin6_addr) == 1) {
         sin6->sin6_family = AF_INET6;
         sin6->sin6_port = htons(gateway->peer_port);
         target->sockaddr = (struct sockaddr *) sin6;
         target->socklen = sizeof(struct sockaddr_in6);
-        text = arena_printf(arena, "[%s]:%u", gateway->address,
-            (unsigned) gateway->peer_port);
+        text = arena_printf(
+            arena, "[%s]:%u", gateway->address, (unsigned) gateway->peer_port);
 
     } else {
         return NGX_ERROR;
@@ -196,8 +199,8 @@ ngx_http_wildcam_gateway(Arena *arena, const PlanGateway *gateway,
 
     target->tls_name = ngx_http_wildcam_text(text);
 
-    *pick = (PickTarget) {
-        .weight = 1,              /* the order decides, not the weight */
+    *pick = (PickTarget){
+        .weight = 1, /* the order decides, not the weight */
         .state = gateway->state,
         .classes = gateway->classes,
     };
@@ -207,8 +210,8 @@ ngx_http_wildcam_gateway(Arena *arena, const PlanGateway *gateway,
 
 
 static ngx_int_t
-ngx_http_wildcam_set_alloc(Arena *arena, uint32_t n,
-    ngx_http_wildcam_set_t *set)
+ngx_http_wildcam_set_alloc(
+    Arena *arena, uint32_t n, ngx_http_wildcam_set_t *set)
 {
     set->pick = arena_new_array(arena, PickTarget, n + 1);
     set->targets = arena_new_array(arena, ngx_http_wildcam_target_t, n + 1);
@@ -220,26 +223,24 @@ ngx_http_wildcam_set_alloc(Arena *arena, uint32_t n,
 static ngx_int_t
 ngx_http_wildcam_view_fill(ngx_http_wildcam_view_t *view)
 {
-    char                    *text;
-    uint32_t                 i;
-    ngx_uint_t               class_;
-    const Plan              *plan;
-    ngx_http_wildcam_set_t  *set;
+    char                   *text;
+    uint32_t                i;
+    ngx_uint_t              class_;
+    const Plan             *plan;
+    ngx_http_wildcam_set_t *set;
 
     plan = view->plan;
     set = &view->replicas;
 
     if (ngx_http_wildcam_set_alloc(view->arena, plan->n_replicas, set)
-        != NGX_OK)
-    {
+        != NGX_OK) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < plan->n_replicas; i++) {
         if (ngx_http_wildcam_replica(view->arena, &plan->replicas[i],
                 &set->pick[i], &set->targets[i])
-            != NGX_OK)
-        {
+            != NGX_OK) {
             return NGX_ERROR;
         }
         set->n++;
@@ -249,10 +250,9 @@ ngx_http_wildcam_view_fill(ngx_http_wildcam_view_t *view)
         set = &view->gateways[class_];
         set->entries = plan->forward[class_];
 
-        if (ngx_http_wildcam_set_alloc(view->arena, plan->n_forward[class_],
-                set)
-            != NGX_OK)
-        {
+        if (ngx_http_wildcam_set_alloc(
+                view->arena, plan->n_forward[class_], set)
+            != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -260,16 +260,15 @@ ngx_http_wildcam_view_fill(ngx_http_wildcam_view_t *view)
             if (ngx_http_wildcam_gateway(view->arena,
                     &plan->gateways[set->entries[i].gateway], &set->pick[i],
                     &set->targets[i])
-                != NGX_OK)
-            {
+                != NGX_OK) {
                 return NGX_ERROR;
             }
             set->n++;
         }
     }
 
-    text = arena_printf(view->arena, "%llu",
-        (unsigned long long) plan->number);
+    text =
+        arena_printf(view->arena, "%llu", (unsigned long long) plan->number);
     if (text == NULL) {
         return NGX_ERROR;
     }
@@ -283,7 +282,7 @@ ngx_http_wildcam_view_fill(ngx_http_wildcam_view_t *view)
 static void
 ngx_http_wildcam_set_slots(ngx_http_wildcam_set_t *set, ngx_uint_t acquire)
 {
-    uint32_t  i;
+    uint32_t i;
 
     for (i = 0; i < set->n; i++) {
         if (acquire) {
@@ -301,7 +300,7 @@ ngx_http_wildcam_set_slots(ngx_http_wildcam_set_t *set, ngx_uint_t acquire)
 static void
 ngx_http_wildcam_view_slots(ngx_http_wildcam_view_t *view, ngx_uint_t acquire)
 {
-    ngx_uint_t  class_;
+    ngx_uint_t class_;
 
     for (class_ = 0; class_ < SERVICE_CLASS_MAX; class_++) {
         ngx_http_wildcam_set_slots(&view->gateways[class_], acquire);
@@ -326,13 +325,13 @@ ngx_http_wildcam_view_release(ngx_http_wildcam_view_t *view)
 /* NULL with the reason in `err`. */
 
 static ngx_http_wildcam_view_t *
-ngx_http_wildcam_view_new(const u_char *bytes, size_t len, uint64_t number,
-    Error *err)
+ngx_http_wildcam_view_new(
+    const u_char *bytes, size_t len, uint64_t number, Error *err)
 {
-    Arena                         *arena;
-    const Plan                    *plan;
-    ngx_http_wildcam_view_t       *view;
-    ngx_http_wildcam_main_conf_t  *conf;
+    Arena                        *arena;
+    const Plan                   *plan;
+    ngx_http_wildcam_view_t      *view;
+    ngx_http_wildcam_main_conf_t *conf;
 
     arena = arena_new(4 * BOUND_PLAN_BYTES);
     if (arena == NULL) {
@@ -390,11 +389,11 @@ failed:
 static void
 ngx_http_wildcam_plan_load(uint64_t number, Mono now)
 {
-    char                      path[NGX_MAX_PATH];
-    Error                     err;
-    size_t                    len;
-    u_char                   *bytes;
-    ngx_http_wildcam_view_t  *view, *old;
+    char                     path[NGX_MAX_PATH];
+    Error                    err;
+    size_t                   len;
+    u_char                  *bytes;
+    ngx_http_wildcam_view_t *view, *old;
 
     (void) snprintf(path, sizeof(path), "%s/" PLAN_FILE_NAME,
         (char *) ngx_http_wildcam_worker.conf->plan.data, number);
@@ -432,16 +431,16 @@ ngx_http_wildcam_plan_load(uint64_t number, Mono now)
 
 
 /*
- * Without any plan yet: the newest plan.<number> that is sound, for the case that plan.now itself
- * is damaged.
+ * Without any plan yet: the newest plan.<number> that is sound, for the case
+ * that plan.now itself is damaged.
  */
 
 static void
 ngx_http_wildcam_plan_scan(Mono now)
 {
-    DIR            *folder;
-    uint64_t        number, newest;
-    struct dirent  *entry;
+    DIR           *folder;
+    uint64_t       number, newest;
+    struct dirent *entry;
 
     if (mono_since(now, reader.scanned) < RETRY_NS) {
         return;
@@ -461,8 +460,7 @@ ngx_http_wildcam_plan_scan(Mono now)
             && parse_hex(entry->d_name + 5, ngx_strlen(entry->d_name + 5), 16,
                    &number)
                    == 0
-            && number > newest && number != reader.refused)
-        {
+            && number > newest && number != reader.refused) {
             newest = number;
         }
     }
@@ -478,9 +476,9 @@ ngx_http_wildcam_plan_scan(Mono now)
 static ngx_int_t
 ngx_http_wildcam_plan_now(Mono now, PlanNow *ret_now)
 {
-    char     path[NGX_MAX_PATH];
-    u_char   bytes[PLAN_NOW_BYTES];
-    ssize_t  n;
+    char    path[NGX_MAX_PATH];
+    u_char  bytes[PLAN_NOW_BYTES];
+    ssize_t n;
 
     if (reader.fd == -1 || mono_since(now, reader.opened) >= RETRY_NS) {
         if (reader.fd != -1) {
@@ -488,7 +486,7 @@ ngx_http_wildcam_plan_now(Mono now, PlanNow *ret_now)
         }
         (void) snprintf(path, sizeof(path), "%s/" PLAN_NOW_NAME,
             (char *) ngx_http_wildcam_worker.conf->plan.data);
-        reader.fd = open(path, O_RDONLY|O_CLOEXEC);
+        reader.fd = open(path, O_RDONLY | O_CLOEXEC);
         reader.opened = now;
     }
 
@@ -510,21 +508,20 @@ ngx_http_wildcam_plan_now(Mono now, PlanNow *ret_now)
 static void
 ngx_http_wildcam_plan_age(Mono now, const PlanNow *plan_now)
 {
-    Wall             wall;
-    uint64_t         age;
-    struct timespec  ts;
+    Wall            wall;
+    uint64_t        age;
+    struct timespec ts;
 
-    if (plan_now != NULL && (!reader.seen
-            || plan_now->heartbeat.ns != reader.heartbeat.ns))
-    {
+    if (plan_now != NULL
+        && (!reader.seen || plan_now->heartbeat.ns != reader.heartbeat.ns)) {
         reader.heartbeat_at = now;
 
-        if (!reader.seen) {       /* it may have stopped before we started */
+        if (!reader.seen) { /* it may have stopped before we started */
             (void) clock_gettime(CLOCK_REALTIME, &ts);
             wall.ns = (int64_t) ts.tv_sec * NS_PER_S + ts.tv_nsec;
             if (wall.ns > plan_now->heartbeat.ns) {
-                reader.heartbeat_at = mono_add(now,
-                    plan_now->heartbeat.ns - wall.ns);
+                reader.heartbeat_at =
+                    mono_add(now, plan_now->heartbeat.ns - wall.ns);
             }
         }
 
@@ -540,9 +537,10 @@ ngx_http_wildcam_plan_age(Mono now, const PlanNow *plan_now)
     if (reader.seen && reader.stale != (age >= STALE_MS)) {
         reader.stale = age >= STALE_MS;
         ngx_log_error(NGX_LOG_WARN, ngx_http_wildcam_worker.log, 0,
-            reader.stale ? "wildcam: no heartbeat of the agent for %uL ms, "
-                           "the last good plan stays"
-                         : "wildcam: the agent's heartbeat is back, age %uL ms",
+            reader.stale
+                ? "wildcam: no heartbeat of the agent for %uL ms, "
+                  "the last good plan stays"
+                : "wildcam: the agent's heartbeat is back, age %uL ms",
             age);
     }
 }
@@ -551,9 +549,9 @@ ngx_http_wildcam_plan_age(Mono now, const PlanNow *plan_now)
 void
 ngx_http_wildcam_plan_poll(Mono now)
 {
-    PlanNow                   plan_now;
-    uint64_t                  current;
-    ngx_http_wildcam_view_t  *view;
+    PlanNow                  plan_now;
+    uint64_t                 current;
+    ngx_http_wildcam_view_t *view;
 
     view = ngx_http_wildcam_worker.view;
 
@@ -573,14 +571,13 @@ ngx_http_wildcam_plan_poll(Mono now)
     }
 
     if (plan_now.number == reader.refused
-        && mono_since(now, reader.refused_at) < RETRY_NS)
-    {
+        && mono_since(now, reader.refused_at) < RETRY_NS) {
         return;
     }
 
     if (plan_now.number < current) {
-        ngx_http_wildcam_plan_refuse(plan_now.number, now,
-            "older than the plan in use");
+        ngx_http_wildcam_plan_refuse(
+            plan_now.number, now, "older than the plan in use");
         return;
     }
 

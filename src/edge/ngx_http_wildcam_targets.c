@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// targets: one slot per replica or gateway that this worker may use, found by name, so that what was
-// learnt about a target survives a new plan. A slot that no view uses is free for another name, but
-// keeps its knowledge until then: a target that leaves and returns is still the same target.
+// targets: one slot per replica or gateway that this worker may use, found by
+// name, so that what was learnt about a target survives a new plan. A slot
+// that no view uses is free for another name, but keeps its knowledge until
+// then: a target that leaves and returns is still the same target.
 //
-// Evacuation: when a target falls silent or leaves the plan, the requests that wait there are moved
-// on as if their read timer had fired: only those that may be repeated, whose answer has not begun,
-// and that have somewhere better to go within the retry budget. All others go on waiting.
+// Evacuation: when a target falls silent or leaves the plan, the requests that
+// wait there are moved on as if their read timer had fired: only those that
+// may be repeated, whose answer has not begun, and that have somewhere better
+// to go within the retry budget. All others go on waiting.
 #include "ngx_http_wildcam_module.h"
 
 #include "hash.h"
@@ -13,13 +15,13 @@
 #define N_SLOTS COUNTERS_TARGETS
 
 
-static ngx_http_wildcam_slot_t  slots[N_SLOTS];
+static ngx_http_wildcam_slot_t slots[N_SLOTS];
 
 
 void
 ngx_http_wildcam_slots_init(void)
 {
-    ngx_uint_t  i;
+    ngx_uint_t i;
 
     for (i = 0; i < N_SLOTS; i++) {
         ngx_queue_init(&slots[i].waiting);
@@ -31,9 +33,9 @@ ngx_http_wildcam_slots_init(void)
 ngx_http_wildcam_slot_t *
 ngx_http_wildcam_slot_acquire(const char *name)
 {
-    uint64_t                  hash;
-    ngx_uint_t                i;
-    ngx_http_wildcam_slot_t  *slot;
+    uint64_t                 hash;
+    ngx_uint_t               i;
+    ngx_http_wildcam_slot_t *slot;
 
     hash = hash_text(HASH_SEED, name);
     slot = NULL;
@@ -47,13 +49,12 @@ ngx_http_wildcam_slot_acquire(const char *name)
         /* an unused slot is better than one that still knows something */
 
         if (slots[i].views == 0
-            && (slot == NULL || (slots[i].hash == 0 && slot->hash != 0)))
-        {
+            && (slot == NULL || (slots[i].hash == 0 && slot->hash != 0))) {
             slot = &slots[i];
         }
     }
 
-    if (slot == NULL) {           /* the rest share the last one */
+    if (slot == NULL) { /* the rest share the last one */
         slot = &slots[N_SLOTS - 1];
         goto found;
     }
@@ -79,10 +80,10 @@ ngx_http_wildcam_slot_release(ngx_http_wildcam_slot_t *slot)
 
 
 static ngx_uint_t
-ngx_http_wildcam_set_uses(const ngx_http_wildcam_set_t *set,
-    const ngx_http_wildcam_slot_t *slot)
+ngx_http_wildcam_set_uses(
+    const ngx_http_wildcam_set_t *set, const ngx_http_wildcam_slot_t *slot)
 {
-    uint32_t  i;
+    uint32_t i;
 
     for (i = 0; i < set->n; i++) {
         if (set->targets[i].slot == slot) {
@@ -98,7 +99,7 @@ ngx_http_wildcam_set_uses(const ngx_http_wildcam_set_t *set,
 void
 ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view)
 {
-    ngx_uint_t  i, class_, used;
+    ngx_uint_t i, class_, used;
 
     for (i = 0; i < N_SLOTS; i++) {
         if (ngx_queue_empty(&slots[i].waiting)) {
@@ -107,8 +108,8 @@ ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view)
 
         used = ngx_http_wildcam_set_uses(&view->replicas, &slots[i]);
         for (class_ = 0; class_ < SERVICE_CLASS_MAX; class_++) {
-            used |= ngx_http_wildcam_set_uses(&view->gateways[class_],
-                &slots[i]);
+            used |=
+                ngx_http_wildcam_set_uses(&view->gateways[class_], &slots[i]);
         }
 
         slots[i].evacuate |= !used;
@@ -116,18 +117,18 @@ ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view)
 }
 
 
-/* May this waiting request be moved on, and is there something better for it? */
+/* May this waiting request be moved on, and is there something better for it?
+ */
 
 static ngx_uint_t
 ngx_http_wildcam_may_leave(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
-    ngx_http_upstream_t  *u;
+    ngx_http_upstream_t *u;
 
     u = ctx->request->upstream;
 
     if (u->peer.connection == NULL || u->header_sent || !ctx->repeatable
-        || ctx->request->request_body_no_buffering)
-    {
+        || ctx->request->request_body_no_buffering) {
         return 0;
     }
 
@@ -137,17 +138,18 @@ ngx_http_wildcam_may_leave(ngx_http_wildcam_ctx_t *ctx, Mono now)
 
     if (ctx->kind == NGX_HTTP_WILDCAM_REPLICAS) {
         return (u->peer.tries > 1
-                && ngx_http_wildcam_best_tier(ctx, &ctx->view->replicas, now)
-                       == PICK_TIER_GOOD)
+                   && ngx_http_wildcam_best_tier(
+                          ctx, &ctx->view->replicas, now)
+                          == PICK_TIER_GOOD)
                || (ctx->conf->remote.len
-                   && ngx_http_wildcam_best_tier(ctx,
-                          ngx_http_wildcam_gateways(ctx), now)
+                   && ngx_http_wildcam_best_tier(
+                          ctx, ngx_http_wildcam_gateways(ctx), now)
                           == PICK_TIER_GOOD);
     }
 
     return u->peer.tries > 1
-           && ngx_http_wildcam_best_tier(ctx, ngx_http_wildcam_gateways(ctx),
-                  now)
+           && ngx_http_wildcam_best_tier(
+                  ctx, ngx_http_wildcam_gateways(ctx), now)
                   == PICK_TIER_GOOD;
 }
 
@@ -155,9 +157,9 @@ ngx_http_wildcam_may_leave(ngx_http_wildcam_ctx_t *ctx, Mono now)
 static void
 ngx_http_wildcam_evacuate(ngx_http_wildcam_slot_t *slot, Mono now)
 {
-    ngx_queue_t              *q, rest;
-    ngx_event_t              *rev;
-    ngx_http_wildcam_ctx_t   *ctx;
+    ngx_queue_t            *q, rest;
+    ngx_event_t            *rev;
+    ngx_http_wildcam_ctx_t *ctx;
 
     /* the handler frees and inserts entries while we walk: detach them */
 
@@ -174,8 +176,7 @@ ngx_http_wildcam_evacuate(ngx_http_wildcam_slot_t *slot, Mono now)
 
         if (!ngx_http_wildcam_may_leave(ctx, now)
             || !pick_budget_retry(&ngx_http_wildcam_worker.budget,
-                &ctx->view->plan->pick, now))
-        {
+                &ctx->view->plan->pick, now)) {
             continue;
         }
 
@@ -192,8 +193,8 @@ ngx_http_wildcam_evacuate(ngx_http_wildcam_slot_t *slot, Mono now)
 void
 ngx_http_wildcam_slots_tick(Mono now)
 {
-    ngx_uint_t                i, bad;
-    const ModelPick          *rules;
+    ngx_uint_t       i, bad;
+    const ModelPick *rules;
 
     if (ngx_http_wildcam_worker.view == NULL) {
         return;

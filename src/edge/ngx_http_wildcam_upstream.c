@@ -1,33 +1,38 @@
 // SPDX-License-Identifier: MIT
-// upstream: nginx's peer interface over core/pick. A request first tries the region's own replicas;
-// when another gateway promises more, the upstream `replicas` gives up and nginx's error_page takes
-// the request to the named location whose upstream is `gateways` ($wildcam_next).
+// upstream: nginx's peer interface over core/pick. A request first tries the
+// region's own replicas; when another gateway promises more, the upstream
+// `replicas` gives up and nginx's error_page takes the request to the named
+// location whose upstream is `gateways` ($wildcam_next).
 //
-// What may be tried again: idempotent methods and requests with an Idempotency-Key; others only as
-// long as no byte of them was sent. nginx decides that from its location's settings, which cannot
-// look at a header, so a request that differs gets a copy of those settings (strict, keyed).
+// What may be tried again: idempotent methods and requests with an
+// Idempotency-Key; others only as long as no byte of them was sent. nginx
+// decides that from its location's settings, which cannot look at a header, so
+// a request that differs gets a copy of those settings (strict, keyed).
 //
-// Traps of nginx 1.22: set_session and save_session are called blindly; free() gets NGX_PEER_FAILED
-// only where nginx itself would retry, so the status is read from the answer; that status is the
-// previous attempt's when a connect failed at once; a closed idle connection costs no try.
+// Traps of nginx 1.22: set_session and save_session are called blindly; free()
+// gets NGX_PEER_FAILED only where nginx itself would retry, so the status is
+// read from the answer; that status is the previous attempt's when a connect
+// failed at once; a closed idle connection costs no try.
 #include "ngx_http_wildcam_module.h"
 
 
-static ngx_int_t ngx_http_wildcam_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us);
-static ngx_int_t ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc,
-    void *data);
-static void ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
-    ngx_uint_t state);
-static ngx_int_t ngx_http_wildcam_set_session(ngx_peer_connection_t *pc,
-    void *data);
-static void ngx_http_wildcam_save_session(ngx_peer_connection_t *pc,
-    void *data);
+static ngx_int_t
+ngx_http_wildcam_init_peer(
+    ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t
+ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data);
+static void
+ngx_http_wildcam_free_peer(
+    ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
+static ngx_int_t
+ngx_http_wildcam_set_session(ngx_peer_connection_t *pc, void *data);
+static void
+ngx_http_wildcam_save_session(ngx_peer_connection_t *pc, void *data);
 
 
 static ngx_int_t
-ngx_http_wildcam_init_upstream(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us)
+ngx_http_wildcam_init_upstream(
+    ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
 {
     us->peer.init = ngx_http_wildcam_init_peer;
 
@@ -40,10 +45,10 @@ ngx_http_wildcam_init_upstream(ngx_conf_t *cf,
 char *
 ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                     *value;
-    ngx_http_upstream_server_t    *server;
-    ngx_http_wildcam_srv_conf_t   *scf;
-    ngx_http_upstream_srv_conf_t  *uscf;
+    ngx_str_t                    *value;
+    ngx_http_upstream_server_t   *server;
+    ngx_http_wildcam_srv_conf_t  *scf;
+    ngx_http_upstream_srv_conf_t *uscf;
 
     scf = conf;
     value = cf->args->elts;
@@ -90,10 +95,10 @@ ngx_http_wildcam_gateways(const ngx_http_wildcam_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_http_wildcam_has_tried(const ngx_http_wildcam_ctx_t *ctx,
-    const ngx_http_wildcam_slot_t *slot)
+ngx_http_wildcam_has_tried(
+    const ngx_http_wildcam_ctx_t *ctx, const ngx_http_wildcam_slot_t *slot)
 {
-    ngx_uint_t  i;
+    ngx_uint_t i;
 
     for (i = 0; i < ctx->n_tried; i++) {
         if (ctx->tried[i] == slot) {
@@ -105,13 +110,14 @@ ngx_http_wildcam_has_tried(const ngx_http_wildcam_ctx_t *ctx,
 }
 
 
-/* The set's targets as this request sees them. Copied only when it has tried something. */
+/* The set's targets as this request sees them. Copied only when it has tried
+ * something. */
 
 static const PickTarget *
 ngx_http_wildcam_targets(const ngx_http_wildcam_ctx_t *ctx,
     const ngx_http_wildcam_set_t *set, PickTarget *copy)
 {
-    uint32_t  i;
+    uint32_t i;
 
     if (ctx->n_tried == 0) {
         return set->pick;
@@ -130,23 +136,22 @@ PickTier
 ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
     const ngx_http_wildcam_set_t *set, Mono now)
 {
-    int                i;
-    PickTarget         copy[BOUND_REPLICAS];
-    const PickTarget  *targets;
+    int               i;
+    PickTarget        copy[BOUND_REPLICAS];
+    const PickTarget *targets;
 
     targets = ngx_http_wildcam_targets(ctx, set, copy);
     i = pick_first(targets, set->n, ctx->class_, now);
 
-    return i == -1 ? PICK_TIER_NONE
-                   : pick_tier(&targets[i], ctx->class_, now);
+    return i == -1 ? PICK_TIER_NONE : pick_tier(&targets[i], ctx->class_, now);
 }
 
 
 static ngx_uint_t
 ngx_http_wildcam_open(const ngx_http_wildcam_ctx_t *ctx)
 {
-    uint32_t     i;
-    const Plan  *plan;
+    uint32_t    i;
+    const Plan *plan;
 
     plan = ctx->view->plan;
 
@@ -171,11 +176,11 @@ ngx_http_wildcam_tier_usable(const ngx_http_wildcam_ctx_t *ctx, PickTier tier)
 static int
 ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
-    int                            i;
-    PickTier                       tier;
-    PickTarget                     copy[BOUND_REPLICAS];
-    const PickTarget              *targets;
-    const ngx_http_wildcam_set_t  *set;
+    int                           i;
+    PickTier                      tier;
+    PickTarget                    copy[BOUND_REPLICAS];
+    const PickTarget             *targets;
+    const ngx_http_wildcam_set_t *set;
 
     set = &ctx->view->replicas;
     targets = ngx_http_wildcam_targets(ctx, set, copy);
@@ -194,8 +199,7 @@ ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
 
     if (ctx->conf->remote.len
         && ngx_http_wildcam_best_tier(ctx, ngx_http_wildcam_gateways(ctx), now)
-               < tier)
-    {
+               < tier) {
         return -1;
     }
 
@@ -211,9 +215,9 @@ ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
 static Ip
 ngx_http_wildcam_client(ngx_http_request_t *r)
 {
-    Ip                   ip;
-    struct sockaddr     *sa;
-    struct sockaddr_in  *sin;
+    Ip                  ip;
+    struct sockaddr    *sa;
+    struct sockaddr_in *sin;
 
     ngx_memzero(&ip, sizeof(Ip));
     sa = r->connection->sockaddr;
@@ -236,13 +240,13 @@ ngx_http_wildcam_client(ngx_http_request_t *r)
 static int
 ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
-    Ip                             ip;
-    int                            i;
-    IpPrefix                       block;
-    uint32_t                       k, start, from;
-    PickTarget                     order[BOUND_ORDER];
-    uint32_t                       index[BOUND_ORDER];
-    const ngx_http_wildcam_set_t  *set;
+    Ip                            ip;
+    int                           i;
+    IpPrefix                      block;
+    uint32_t                      k, start, from;
+    PickTarget                    order[BOUND_ORDER];
+    uint32_t                      index[BOUND_ORDER];
+    const ngx_http_wildcam_set_t *set;
 
     set = ngx_http_wildcam_gateways(ctx);
     if (set->n == 0) {
@@ -266,9 +270,8 @@ ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
         return -1;
     }
 
-    if (!ngx_http_wildcam_tier_usable(ctx,
-            pick_tier(&order[i], ctx->class_, now)))
-    {
+    if (!ngx_http_wildcam_tier_usable(
+            ctx, pick_tier(&order[i], ctx->class_, now))) {
         ctx->closed = 1;
         return -1;
     }
@@ -280,19 +283,17 @@ ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
 static ngx_uint_t
 ngx_http_wildcam_has_key(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t       i;
+    ngx_list_part_t *part;
+    ngx_table_elt_t *h;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.len == sizeof("Idempotency-Key") - 1
-                && h[i].value.len
+            if (h[i].key.len == sizeof("Idempotency-Key") - 1 && h[i].value.len
                 && ngx_strncmp(h[i].lowcase_key, "idempotency-key",
                        sizeof("idempotency-key") - 1)
-                       == 0)
-            {
+                       == 0) {
                 return 1;
             }
         }
@@ -303,18 +304,18 @@ ngx_http_wildcam_has_key(ngx_http_request_t *r)
 
 
 /*
- * The settings for this request. A copy is made once for each location and lives as long as the
- * worker. `strict`: the target's own 5xx answer is passed on, since there is no next one. `keyed`:
- * nginx may send the request again though bytes of it were sent.
+ * The settings for this request. A copy is made once for each location and
+ * lives as long as the worker. `strict`: the target's own 5xx answer is passed
+ * on, since there is no next one. `keyed`: nginx may send the request again
+ * though bytes of it were sent.
  */
 
 static ngx_int_t
-ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx,
-    ngx_http_upstream_t *u)
+ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx, ngx_http_upstream_t *u)
 {
-    ngx_pool_t                    *pool;
-    ngx_http_upstream_conf_t      *strict, *keyed;
-    ngx_http_wildcam_loc_conf_t   *lcf;
+    ngx_pool_t                  *pool;
+    ngx_http_upstream_conf_t    *strict, *keyed;
+    ngx_http_wildcam_loc_conf_t *lcf;
 
     lcf = ctx->conf;
 
@@ -344,12 +345,12 @@ ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_wildcam_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us)
+ngx_http_wildcam_init_peer(
+    ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_http_upstream_t           *u;
-    ngx_http_wildcam_ctx_t        *ctx;
-    ngx_http_wildcam_srv_conf_t   *scf;
+    ngx_http_upstream_t         *u;
+    ngx_http_wildcam_ctx_t      *ctx;
+    ngx_http_wildcam_srv_conf_t *scf;
 
     ctx = ngx_http_wildcam_ctx(r);
     if (ctx == NULL) {
@@ -368,22 +369,21 @@ ngx_http_wildcam_init_peer(ngx_http_request_t *r,
         ctx->repeatable = 1;
         ctx->class_ = ctx->conf->class_get;
 
-        if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))) {
+        if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS))) {
             ctx->class_ = ctx->conf->class_other;
 
-            if (!(r->method & (NGX_HTTP_PUT|NGX_HTTP_DELETE))) {
+            if (!(r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE))) {
                 ctx->keyed = ngx_http_wildcam_has_key(r) != 0;
                 ctx->repeatable = ctx->keyed;
             }
         }
 
-        pick_budget_request(&ngx_http_wildcam_worker.budget,
-            ngx_http_wildcam_now());
+        pick_budget_request(
+            &ngx_http_wildcam_worker.budget, ngx_http_wildcam_now());
     }
 
     if ((ctx->keyed || !ctx->repeatable)
-        && ngx_http_wildcam_settings(ctx, u) != NGX_OK)
-    {
+        && ngx_http_wildcam_settings(ctx, u) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -411,9 +411,8 @@ ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
     }
 
     if (!ctx->paid
-        && !pick_budget_retry(&ngx_http_wildcam_worker.budget,
-            &ctx->view->plan->pick, now))
-    {
+        && !pick_budget_retry(
+            &ngx_http_wildcam_worker.budget, &ctx->view->plan->pick, now)) {
         NGX_HTTP_WILDCAM_COUNT(retries_refused);
         return NGX_DECLINED;
     }
@@ -428,11 +427,11 @@ ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
 static ngx_int_t
 ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
 {
-    int                               i;
-    Mono                              now;
-    ngx_http_wildcam_ctx_t           *ctx;
-    const ngx_http_wildcam_set_t     *set;
-    const ngx_http_wildcam_target_t  *target;
+    int                              i;
+    Mono                             now;
+    ngx_http_wildcam_ctx_t          *ctx;
+    const ngx_http_wildcam_set_t    *set;
+    const ngx_http_wildcam_target_t *target;
 
     ctx = data;
 
@@ -441,8 +440,7 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
 
     if (ngx_http_wildcam_worker.view == NULL
         || ngx_http_wildcam_ctx_renew(ctx) != NGX_OK
-        || ctx->n_tried == NGX_HTTP_WILDCAM_TRIED)
-    {
+        || ctx->n_tried == NGX_HTTP_WILDCAM_TRIED) {
         return NGX_BUSY;
     }
 
@@ -485,18 +483,18 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
 
 
 static PickResult
-ngx_http_wildcam_result(ngx_http_wildcam_ctx_t *ctx,
-    ngx_peer_connection_t *pc, ngx_uint_t state)
+ngx_http_wildcam_result(
+    ngx_http_wildcam_ctx_t *ctx, ngx_peer_connection_t *pc, ngx_uint_t state)
 {
-    ngx_uint_t         status;
-    ngx_connection_t  *c;
+    ngx_uint_t        status;
+    ngx_connection_t *c;
 
     c = pc->connection;
     status = ctx->request->upstream->headers_in.status_n;
 
     /*
-     * A refused connect leaves the previous attempt's status behind. Without failure no connection
-     * means that keepalive has taken it.
+     * A refused connect leaves the previous attempt's status behind. Without
+     * failure no connection means that keepalive has taken it.
      */
 
     if ((state & NGX_PEER_FAILED) && c == NULL) {
@@ -532,10 +530,10 @@ ngx_http_wildcam_result(ngx_http_wildcam_ctx_t *ctx,
 
 
 static void
-ngx_http_wildcam_evidence(ngx_http_wildcam_ctx_t *ctx, PickResult result,
-    Mono now)
+ngx_http_wildcam_evidence(
+    ngx_http_wildcam_ctx_t *ctx, PickResult result, Mono now)
 {
-    CountersTarget  *counters;
+    CountersTarget *counters;
 
     counters = ctx->slot->counters;
 
@@ -565,13 +563,13 @@ ngx_http_wildcam_evidence(ngx_http_wildcam_ctx_t *ctx, PickResult result,
 
 
 static void
-ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
-    ngx_uint_t state)
+ngx_http_wildcam_free_peer(
+    ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 {
-    Mono                      now;
-    PickResult                result;
-    ngx_http_wildcam_ctx_t   *ctx;
-    ngx_http_wildcam_slot_t  *slot;
+    Mono                     now;
+    PickResult               result;
+    ngx_http_wildcam_ctx_t  *ctx;
+    ngx_http_wildcam_slot_t *slot;
 
     ctx = data;
     slot = ctx->slot;
@@ -592,7 +590,7 @@ ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
 
     if (result == PICK_STALE) {
         ctx->stale++;
-        ctx->n_tried--;           /* a fresh connection may go there */
+        ctx->n_tried--; /* a fresh connection may go there */
         ctx->free_try = 1;
     }
 
@@ -610,7 +608,8 @@ ngx_http_wildcam_free_peer(ngx_peer_connection_t *pc, void *data,
 }
 
 
-/* The other side keeps no TLS sessions (docs/contracts/processes.md), so neither do we. */
+/* The other side keeps no TLS sessions (docs/contracts/processes.md), so
+ * neither do we. */
 
 static ngx_int_t
 ngx_http_wildcam_set_session(ngx_peer_connection_t *pc, void *data)

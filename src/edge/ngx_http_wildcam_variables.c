@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// variables: $wildcam_* for the configuration, and W3C trace context. A valid traceparent of the client
-// keeps its trace id and flags and gets a new span id; a missing, malformed, doubled or all-zero one
-// is replaced (https://www.w3.org/TR/trace-context/, section 3.2).
+// variables: $wildcam_* for the configuration, and W3C trace context. A valid
+// traceparent of the client keeps its trace id and flags and gets a new span
+// id; a missing, malformed, doubled or all-zero one is replaced
+// (https://www.w3.org/TR/trace-context/, section 3.2).
 #include "ngx_http_wildcam_module.h"
 
 
@@ -37,7 +38,7 @@ static ngx_int_t
 ngx_http_wildcam_printed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     const char *fmt, uint64_t a, uint64_t b)
 {
-    ngx_str_t  text;
+    ngx_str_t text;
 
     text.data = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 2);
     if (text.data == NULL) {
@@ -50,28 +51,27 @@ ngx_http_wildcam_printed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* What the answering target says of itself; a forwarded answer names the replica behind it. */
+/* What the answering target says of itself; a forwarded answer names the
+ * replica behind it. */
 
 static ngx_table_elt_t *
-ngx_http_wildcam_upstream_header(ngx_http_request_t *r, const char *name,
-    size_t len)
+ngx_http_wildcam_upstream_header(
+    ngx_http_request_t *r, const char *name, size_t len)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t       i;
+    ngx_list_part_t *part;
+    ngx_table_elt_t *h;
 
     if (r->upstream == NULL || r->upstream->headers_in.headers.size == 0) {
         return NULL;
     }
 
     for (part = &r->upstream->headers_in.headers.part; part;
-         part = part->next)
-    {
+         part = part->next) {
         h = part->elts;
         for (i = 0; i < part->nelts; i++) {
             if (h[i].hash && h[i].key.len == len
-                && ngx_strncmp(h[i].lowcase_key, name, len) == 0)
-            {
+                && ngx_strncmp(h[i].lowcase_key, name, len) == 0) {
                 return &h[i];
             }
         }
@@ -82,8 +82,9 @@ ngx_http_wildcam_upstream_header(ngx_http_request_t *r, const char *name,
 
 
 /*
- * Where to go with a request that its upstream could not serve: into the location that forwards, or
- * to the answer that says so. Evaluated by error_page.
+ * Where to go with a request that its upstream could not serve: into the
+ * location that forwards, or to the answer that says so. Evaluated by
+ * error_page.
  */
 
 static ngx_int_t
@@ -91,20 +92,19 @@ ngx_http_wildcam_next(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 {
     static const ngx_str_t  failed = ngx_string("@failed");
 
-    PickTier                 tier;
-    ngx_http_wildcam_ctx_t  *ctx;
+    PickTier                tier;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_wildcam_ctx_find(r);
 
     if (ctx == NULL || !ctx->ready || ctx->view == NULL
         || ctx->kind != NGX_HTTP_WILDCAM_REPLICAS || ctx->conf->remote.len == 0
-        || (ctx->sent && !ctx->repeatable))
-    {
+        || (ctx->sent && !ctx->repeatable)) {
         return ngx_http_wildcam_found(v, &failed);
     }
 
-    tier = ngx_http_wildcam_best_tier(ctx, ngx_http_wildcam_gateways(ctx),
-        ngx_http_wildcam_now());
+    tier = ngx_http_wildcam_best_tier(
+        ctx, ngx_http_wildcam_gateways(ctx), ngx_http_wildcam_now());
 
     if (!ngx_http_wildcam_tier_usable(ctx, tier)) {
         ctx->closed |= tier == PICK_TIER_DOWN;
@@ -118,7 +118,7 @@ ngx_http_wildcam_next(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 static ngx_uint_t
 ngx_http_wildcam_hex(const u_char *p, size_t n, ngx_uint_t *ret_zero)
 {
-    size_t  i;
+    size_t i;
 
     *ret_zero = 1;
 
@@ -135,13 +135,14 @@ ngx_http_wildcam_hex(const u_char *p, size_t n, ngx_uint_t *ret_zero)
 }
 
 
-/* "VV-<32 trace>-<16 parent>-<2 flags>"; a version above 00 may have more behind it. */
+/* "VV-<32 trace>-<16 parent>-<2 flags>"; a version above 00 may have more
+ * behind it. */
 
 static ngx_uint_t
 ngx_http_wildcam_traceparent_valid(const ngx_str_t *value)
 {
-    u_char      *p;
-    ngx_uint_t   zero;
+    u_char    *p;
+    ngx_uint_t zero;
 
     p = value->data;
 
@@ -159,9 +160,9 @@ ngx_http_wildcam_traceparent_valid(const ngx_str_t *value)
 static ngx_table_elt_t *
 ngx_http_wildcam_traceparent_header(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *found;
+    ngx_uint_t       i;
+    ngx_list_part_t *part;
+    ngx_table_elt_t *h, *found;
 
     found = NULL;
 
@@ -171,11 +172,10 @@ ngx_http_wildcam_traceparent_header(ngx_http_request_t *r)
             if (h[i].key.len != sizeof("traceparent") - 1
                 || ngx_strncmp(h[i].lowcase_key, "traceparent",
                        sizeof("traceparent") - 1)
-                       != 0)
-            {
+                       != 0) {
                 continue;
             }
-            if (found) {          /* two of them: neither counts */
+            if (found) { /* two of them: neither counts */
                 return NULL;
             }
             found = &h[i];
@@ -189,7 +189,7 @@ ngx_http_wildcam_traceparent_header(ngx_http_request_t *r)
 static void
 ngx_http_wildcam_hex_put(u_char *p, uint64_t value)
 {
-    ngx_uint_t  i;
+    ngx_uint_t i;
 
     for (i = 0; i < 16; i++) {
         p[i] = (u_char) "0123456789abcdef"[value >> (60 - 4 * i) & 0xf];
@@ -201,11 +201,11 @@ static ngx_int_t
 ngx_http_wildcam_trace(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     size_t from, size_t len)
 {
-    Rng                     *rng;
-    u_char                  *p;
-    ngx_str_t                text;
-    ngx_table_elt_t         *h;
-    ngx_http_wildcam_ctx_t  *ctx;
+    Rng                    *rng;
+    u_char                 *p;
+    ngx_str_t               text;
+    ngx_table_elt_t        *h;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_wildcam_ctx(r);
     if (ctx == NULL) {
@@ -243,19 +243,19 @@ ngx_http_wildcam_trace(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 static ngx_int_t
-ngx_http_wildcam_target_text(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t what)
+ngx_http_wildcam_target_text(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t what)
 {
-    ngx_table_elt_t         *h;
-    ngx_http_wildcam_ctx_t  *ctx;
+    ngx_table_elt_t        *h;
+    ngx_http_wildcam_ctx_t *ctx;
 
     ctx = ngx_http_wildcam_ctx_find(r);
 
     switch (what) {
 
     case VARIABLE_REPLICA:
-        h = ngx_http_wildcam_upstream_header(r, "wildcam-replica",
-            sizeof("wildcam-replica") - 1);
+        h = ngx_http_wildcam_upstream_header(
+            r, "wildcam-replica", sizeof("wildcam-replica") - 1);
         if (h) {
             return ngx_http_wildcam_found(v, &h->value);
         }
@@ -265,16 +265,16 @@ ngx_http_wildcam_target_text(ngx_http_request_t *r,
         break;
 
     case VARIABLE_REGION:
-        h = ngx_http_wildcam_upstream_header(r, "wildcam-region",
-            sizeof("wildcam-region") - 1);
+        h = ngx_http_wildcam_upstream_header(
+            r, "wildcam-region", sizeof("wildcam-region") - 1);
         if (h) {
             return ngx_http_wildcam_found(v, &h->value);
         }
         if (ctx && ctx->target && ctx->kind == NGX_HTTP_WILDCAM_GATEWAYS) {
             return ngx_http_wildcam_found(v, &ctx->target->label);
         }
-        return ngx_http_wildcam_found(v,
-            &ngx_http_wildcam_worker.conf->region);
+        return ngx_http_wildcam_found(
+            v, &ngx_http_wildcam_worker.conf->region);
 
     case VARIABLE_TLS_NAME:
         if (ctx && ctx->target && ctx->target->tls_name.len) {
@@ -292,11 +292,10 @@ ngx_http_wildcam_target_text(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_wildcam_class(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 {
-    static const ngx_str_t  names[SERVICE_CLASS_MAX] = {
-        ngx_string("read"), ngx_string("write")
-    };
+    static const ngx_str_t names[SERVICE_CLASS_MAX] = {
+        ngx_string("read"), ngx_string("write")};
 
-    ngx_http_wildcam_loc_conf_t  *lcf;
+    ngx_http_wildcam_loc_conf_t *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
     if (lcf->service.len == 0) {
@@ -304,18 +303,18 @@ ngx_http_wildcam_class(ngx_http_request_t *r, ngx_http_variable_value_t *v)
         return NGX_OK;
     }
 
-    return ngx_http_wildcam_found(v,
-        &names[r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS)
-                   ? lcf->class_get
-                   : lcf->class_other]);
+    return ngx_http_wildcam_found(
+        v, &names[r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS)
+                      ? lcf->class_get
+                      : lcf->class_other]);
 }
 
 
 static ngx_int_t
-ngx_http_wildcam_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t what)
+ngx_http_wildcam_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t what)
 {
-    ngx_http_wildcam_view_t  *view;
+    ngx_http_wildcam_view_t *view;
 
     view = ngx_http_wildcam_worker.view;
 
@@ -328,8 +327,8 @@ ngx_http_wildcam_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return ngx_http_wildcam_printed(r, v, "%uL", view->plan->number, 0);
 
     case VARIABLE_PLAN_AGE:
-        return ngx_http_wildcam_printed(r, v, "%uL",
-            ngx_http_wildcam_worker.plan_age_ms, 0);
+        return ngx_http_wildcam_printed(
+            r, v, "%uL", ngx_http_wildcam_worker.plan_age_ms, 0);
 
     case VARIABLE_CACHE_GENERATION:
         return ngx_http_wildcam_printed(r, v, "%uL.%uL",
@@ -364,33 +363,30 @@ ngx_int_t
 ngx_http_wildcam_add_variables(ngx_conf_t *cf)
 {
     static const struct {
-        ngx_str_t   name;
-        ngx_uint_t  flags;
-        uintptr_t   what;
+        ngx_str_t  name;
+        ngx_uint_t flags;
+        uintptr_t  what;
     } variables[] = {
-        { ngx_string("wildcam_replica"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_REPLICA },
-        { ngx_string("wildcam_region"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_REGION },
-        { ngx_string("wildcam_tls_name"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_TLS_NAME },
-        { ngx_string("wildcam_plan"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_PLAN },
-        { ngx_string("wildcam_plan_age_ms"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_PLAN_AGE },
-        { ngx_string("wildcam_class"), 0, VARIABLE_CLASS },
-        { ngx_string("wildcam_next"), NGX_HTTP_VAR_NOCACHEABLE,
-            VARIABLE_NEXT },
-        { ngx_string("wildcam_cache_generation"), 0,
-            VARIABLE_CACHE_GENERATION },
-        { ngx_string("wildcam_traceparent"), 0, VARIABLE_TRACEPARENT },
-        { ngx_string("wildcam_trace_id"), 0, VARIABLE_TRACE_ID },
-        { ngx_string("wildcam_span_id"), 0, VARIABLE_SPAN_ID },
+        {ngx_string("wildcam_replica"), NGX_HTTP_VAR_NOCACHEABLE,
+            VARIABLE_REPLICA},
+        {ngx_string("wildcam_region"), NGX_HTTP_VAR_NOCACHEABLE,
+            VARIABLE_REGION},
+        {ngx_string("wildcam_tls_name"), NGX_HTTP_VAR_NOCACHEABLE,
+            VARIABLE_TLS_NAME},
+        {ngx_string("wildcam_plan"), NGX_HTTP_VAR_NOCACHEABLE, VARIABLE_PLAN},
+        {ngx_string("wildcam_plan_age_ms"), NGX_HTTP_VAR_NOCACHEABLE,
+            VARIABLE_PLAN_AGE},
+        {ngx_string("wildcam_class"), 0, VARIABLE_CLASS},
+        {ngx_string("wildcam_next"), NGX_HTTP_VAR_NOCACHEABLE, VARIABLE_NEXT},
+        {ngx_string("wildcam_cache_generation"), 0, VARIABLE_CACHE_GENERATION},
+        {ngx_string("wildcam_traceparent"), 0, VARIABLE_TRACEPARENT},
+        {ngx_string("wildcam_trace_id"), 0, VARIABLE_TRACE_ID},
+        {ngx_string("wildcam_span_id"), 0, VARIABLE_SPAN_ID},
     };
 
-    ngx_str_t             name;
-    ngx_uint_t            i;
-    ngx_http_variable_t  *v;
+    ngx_str_t            name;
+    ngx_uint_t           i;
+    ngx_http_variable_t *v;
 
     for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         name = variables[i].name;

@@ -149,9 +149,10 @@ class Edge:
             self.conf.write_text(conf(self.conf.read_text()))
         self.number = 0
         self.process = None
+        self.command = []  # put before nginx
 
     def start(self):
-        self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", self.dir / "edge", "-e", self.dir / "log/nginx.log", "-c", self.conf],
+        self.process = subprocess.Popen([*self.command, "/usr/sbin/nginx", "-p", self.dir / "edge", "-e", self.dir / "log/nginx.log", "-c", self.conf],
                                         start_new_session=True)
         until(self.answers, f"nginx of {self.region} answers: {self.log_tail()}")
         return self

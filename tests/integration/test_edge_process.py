@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""nginx as a process: killed workers come back, a killed master leaves nobody on the port, a reload loses nothing."""
+import os
+import pathlib
+import signal
+
+import pytest
+
+import edgekit
+
+
+@pytest.fixture
+def edge(tmp_path):
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge = fleet.edge("us-west-2")
+        edge.publish()
+        edge.start()
+        yield edge
+
+
+def family(edge):
+    master = edge.process.pid
+    return [int(pid) for pid in pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def gone(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def test_killed_worker_comes_back(edge):
+    worker = edge.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    edgekit.until(lambda: edge.workers() and edge.workers()[0] != worker, "a new worker")
+    edgekit.until(lambda: edge.counters()["pid"] == edge.workers()[0], "it has the counter file of the old one")
+    edgekit.until(lambda: edge.get("/api/detections").status == 200, "it serves")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_killed_master_leaves_no_process_and_no_port(edge, stopped):
+    """Also when the worker is stopped and cannot handle any signal itself."""
+    children = family(edge)
+    assert children
+    if stopped:
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+    edge.process.kill()
+    edge.process.wait()
+    edgekit.until(lambda: all(gone(pid) for pid in children), "all children are gone", 1)
+    edge.start()
+    assert edge.get("/api/detections").status == 200
+
+
+def test_reload_under_traffic(edge):
+    """A reload closes idle connections (a client repeats those requests), but no request is answered wrongly."""
+    with edgekit.Traffic(edge, clients=6) as traffic:
+        for _ in range(5):
+            traffic.wait_for(60)
+            before = edge.workers()
+            os.kill(edge.process.pid, signal.SIGHUP)
+            edgekit.until(lambda: not set(before) & set(edge.workers()), "the old worker left")
+    wrong = [result for result in traffic.failed() if result[0] not in ("RemoteDisconnected", "ConnectionResetError")]
+    assert not wrong
+    assert len(traffic.failed()) < len(traffic.results) * 0.1
+
+
+def test_broken_configuration_on_reload_changes_nothing(edge):
+    edge.conf.write_text(edge.conf.read_text().replace("wildcam replicas;", "wildcam nonsense;"))
+    os.kill(edge.process.pid, signal.SIGHUP)
+    edgekit.until(lambda: '"wildcam" directive must be' in edge.log_tail(), "it says why")
+    assert edge.get("/api/detections").status == 200
+
+
+def test_quiet_end(edge):
+    with edgekit.Traffic(edge, clients=2) as traffic:
+        traffic.wait_for(20)
+    edge.process.send_signal(signal.SIGQUIT)
+    assert edge.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("broken, message", [
+    (("wildcam_region us-west-2;", ""), '"wildcam_plan" needs "wildcam_region"'),
+    (("wildcam_service api read write @", "wildcam_service api read never @"), "neither"),
+    (("wildcam_service api read write @remote", "wildcam_service api read write remote"), "named location"),
+    (("wildcam replicas; keepalive 256;", "keepalive 256; wildcam replicas;"), 'before "keepalive"'),
+    (("wildcam_answer failed", "wildcam_answer nonsense"), "must be"),
+])
+def test_configuration_errors(tmp_path, broken, message):
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge = fleet.edge("us-west-2", replicas=0)
+        text = edge.conf.read_text()
+        assert broken[0] in text
+        edge.conf.write_text(text.replace(*broken))
+        done = edgekit.subprocess.run(["/usr/sbin/nginx", "-t", "-p", edge.dir / "edge", "-e", "stderr", "-c", edge.conf],
+                                      capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1
+        assert message in done.stderr
+
+
+def test_generator_refuses(tmp_path):
+    program = edgekit.BUILD / "wildcam-edge-conf"
+    fleet = edgekit.fleetfile.write(tmp_path / "fleet.yaml", 1)
+    odd = tmp_path / "a;b"
+    for folder in (tmp_path / "run", odd):
+        (folder / "us-west-2").mkdir(parents=True)
+        (folder / "us-west-2/sock").symlink_to(tmp_path)
+    for options, code, text in (
+            (["--dir", tmp_path / "run"], 2, "'--region' is missing"),
+            (["--dir", tmp_path / "run", "--region", "nowhere"], 1, "region 'nowhere'"),
+            (["--dir", tmp_path / "run", "--region", "eastus"], 1, "no such link"),
+            (["--dir", odd, "--region", "us-west-2"], 1, "nginx cannot be given this path"),
+            (["--dir", tmp_path / "run", "--region", "us-west-2", "--module", "/nowhere.so", "--print", "more"], 2, "'more'")):
+        done = edgekit.subprocess.run([program, "--fleet", fleet, *options], capture_output=True, text=True, timeout=20)
+        assert (done.returncode, text in done.stderr) == (code, True), done.stderr

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of all integration tests. `fleet` is one whole fleet of six regions for the session, at the shipped addresses
+127.c.r.1; a test that breaks something heals it again (fleet.wait_healthy) before it ends. `own_fleets` makes fleets that
+a test may kill, at addresses of their own."""
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+import fleetfile
+import fleetkit
+
+
+@pytest.fixture(scope="session")
+def state_root():
+    """A folder that the run user can reach, whoever we are; pytest's own are 0700."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="wildcam-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def fleet(state_root):
+    folder = state_root / "fleet"
+    folder.mkdir()
+    fleet = fleetkit.Fleet(folder, block=int(os.environ.get("WILDCAM_TEST_BLOCK", "0")))
+    try:
+        fleet.up()
+        namespaces = fleet.namespaces()
+        yield fleet
+        namespaces |= fleet.namespaces()
+    finally:
+        fleet.wildcam("down", check=False, timeout=60)
+    fleetkit.until(lambda: not fleetkit.processes_in(namespaces), "every process has gone", 1)
+    assert fleet.ports_taken() == []
+
+
+@pytest.fixture
+def own_fleets(state_root):
+    """own_fleets(name, **options) -> Fleet that is not started yet; ended after the test, whatever it did."""
+    made = []
+    with fleetfile.claimed_block() as block:
+        def make(name, root=None, **options):
+            folder = (root or state_root) / name
+            folder.mkdir(mode=0o755)
+            if "chown" in options:
+                os.chown(folder, *options.pop("chown"))
+            made.append(fleetkit.Fleet(folder, block=block, **options))
+            return made[-1]
+
+        yield make
+        for fleet in made:
+            if fleet.dir.exists():
+                fleet.wildcam("down", "--now", check=False, timeout=30)
+            shutil.rmtree(fleet.dir.parent, ignore_errors=True)

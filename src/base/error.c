@@ -51,7 +51,7 @@ static char *take(Error *err, int code)
     return text != NULL ? text : strdup(error_code_text(code));
 }
 
-int error_set(Error *reterr, int code, const char *fmt, ...)
+int(error_set)(Error *reterr, int code, const char *fmt, ...)
 {
     if (reterr != NULL) {
         va_list args;
@@ -64,7 +64,7 @@ int error_set(Error *reterr, int code, const char *fmt, ...)
     return code;
 }
 
-int error_errno(Error *reterr, int errnum, const char *fmt, ...)
+int(error_errno)(Error *reterr, int errnum, const char *fmt, ...)
 {
     if (reterr != NULL) {
         va_list args;
@@ -77,7 +77,7 @@ int error_errno(Error *reterr, int errnum, const char *fmt, ...)
     return errnum > 0 ? -errnum : -EIO;
 }
 
-int error_wrap(Error *reterr, int code, const char *fmt, ...)
+int(error_wrap)(Error *reterr, int code, const char *fmt, ...)
 {
     if (reterr != NULL) {
         va_list args;
@@ -89,7 +89,7 @@ int error_wrap(Error *reterr, int code, const char *fmt, ...)
     return code;
 }
 
-int error_hint(Error *reterr, int code, const char *fmt, ...)
+int(error_hint)(Error *reterr, int code, const char *fmt, ...)
 {
     if (reterr != NULL) {
         va_list args;

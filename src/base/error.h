@@ -51,3 +51,12 @@ const char *error_code_text(int code);
 // What `main` returns for a code: 0 done, 1 failed, 2 wrong usage, 3 does not hold.
 int error_exit_code(int code);
 void error_done(Error *err); // forgiving: may be called twice
+
+#ifdef __clang_analyzer__
+// The analyser does not look into error.c: tell it that these return what they were given, a
+// failure.
+#define error_set(reterr, code, ...) ((void)(error_set)((reterr), (code), __VA_ARGS__), (code))
+#define error_wrap(reterr, code, ...) ((void)(error_wrap)((reterr), (code), __VA_ARGS__), (code))
+#define error_hint(reterr, code, ...) ((void)(error_hint)((reterr), (code), __VA_ARGS__), (code))
+#define error_errno(reterr, errnum, ...) ((void)(error_errno)((reterr), (errnum), __VA_ARGS__), -5)
+#endif

@@ -34,7 +34,7 @@ int model_find_service(const Model *model, const char *name)
 
 static const char *const intent_names[INTENT_KIND_MAX] = {
     [INTENT_DRAIN] = "drain",   [INTENT_NEVER] = "never",     [INTENT_PIN] = "pin",
-    [INTENT_WEIGHT] = "weight", [INTENT_RELEASE] = "release", [INTENT_RESET_FLAPS] = "reset-flaps",
+    [INTENT_WEIGHT] = "weight", [INTENT_RELEASE] = "release", [INTENT_RESET_FLAPS] = "reset_flaps",
 };
 
 const char *intent_kind_name(IntentKind kind)

@@ -39,7 +39,8 @@ struct HttpClient {
     CurlLoop *loop;
     HttpClientTls *tls;
     char *source; // "host!ADDRESS" for curl
-    bool tls13_only, resume_tls, freed;
+    bool tls13_only, freed;
+    CURLSH *sessions; // of TLS, kept for all requests; NULL: none is resumed
     HttpRequest *requests;
     Mono wake; // when the loop will call
 };
@@ -189,6 +190,7 @@ static void on_gone(void *owner)
 {
     HttpClient *client = owner;
     client->tls = http_client_tls_free(client->tls);
+    (void)curl_share_cleanup(client->sessions);
     free(client->source);
     free(client);
 }
@@ -201,7 +203,6 @@ int http_client_new(uv_loop_t *loop, const HttpClientOptions *options, HttpClien
         return error_set(reterr, ERROR_MEMORY, "no memory for an HTTP client");
     client->wake = MONO_NEVER;
     client->tls13_only = options->tls13_only;
-    client->resume_tls = options->resume_tls;
     int r = http_client_tls_new(options->ca_file, options->cert_file, options->key_file,
                                 &client->tls, reterr);
     if (r >= 0 && options->source != NULL) {
@@ -211,6 +212,12 @@ int http_client_new(uv_loop_t *loop, const HttpClientOptions *options, HttpClien
         client->source = buf_take(&source);
         if (r < 0)
             (void)error_set(reterr, r, "source address '%.64s'", options->source);
+    }
+    if (r >= 0 && options->resume_tls) {
+        client->sessions = curl_share_init();
+        if (curl_share_setopt(client->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) !=
+            CURLSHE_OK)
+            r = error_set(reterr, ERROR_MEMORY, "no memory for TLS sessions");
     }
     uint32_t connections = options->connections_per_host;
     CurlLoopOwner owner = {.progress = on_progress, .gone = on_gone, .owner = client};
@@ -310,7 +317,8 @@ static int set_connection(HttpClient *client, CURL *easy, const HttpRequestOptio
     SET(CURLOPT_FRESH_CONNECT, options->fresh ? 1L : 0L);
     SET(CURLOPT_SSLVERSION,
         client->tls13_only ? (long)CURL_SSLVERSION_TLSv1_3 : (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_SESSIONID_CACHE, client->resume_tls ? 1L : 0L);
+    SET(CURLOPT_SSL_SESSIONID_CACHE, client->sessions != NULL ? 1L : 0L);
+    SET(CURLOPT_SHARE, client->sessions);
     return http_client_tls_apply(client->tls, easy);
 }
 

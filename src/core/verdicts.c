@@ -67,7 +67,6 @@ void verdict_hold(Step *step, uint32_t gateway, VerdictCause cause, const char *
     verdict->ok_since = verdict->veto_since = MONO_NEVER;
     verdict->limited = verdict->failing = false;
     verdict->step = 0;
-    path_clear_window(&step->state->paths[gateway], step->now); // judged for that already
     if (returning)
         step_record(step, RECORD_RETURN_FAILED, step_gateway(step, gateway), facts);
     step_record(step, RECORD_VERDICT_DOWN, step_gateway(step, gateway), facts);
@@ -83,7 +82,6 @@ static void release(Step *step, uint32_t gateway, const Tally *tally)
     verdict->step = 0;
     verdict->shed = false;
     verdict->ok_since = MONO_NEVER;
-    path_clear_window(&step->state->paths[gateway], step->now);
     step_record(step, RECORD_VERDICT_UP, step_gateway(step, gateway),
                 arena_printf(step->arena,
                              "up %" PRIu32 " of %" PRIu32 " fresh votes, held for %" PRId64
@@ -109,6 +107,17 @@ static bool vetoed(Step *step, uint32_t gateway, const Tally *tally)
     return true;
 }
 
+// The floor: at most a share of the gateways is held at once, whoever says so. What fails beyond it
+// only goes behind the others (its voters make it suspect).
+static bool is_full(const Step *step)
+{
+    uint64_t held = 1;
+    for (uint32_t g = 0; g < step->model->n_regions; g++)
+        held += step->state->verdicts[g].held;
+    return held * PPM_ONE >
+           (uint64_t)step->model->health.removal_floor_ppm * step->model->n_regions;
+}
+
 static void advance_free(Step *step, uint32_t gateway, const Tally *tally)
 {
     const ModelHealth *health = &step->model->health;
@@ -116,6 +125,12 @@ static void advance_free(Step *step, uint32_t gateway, const Tally *tally)
     if (!quorum_down(step->tables, tally)) {
         verdict->veto_since = MONO_NEVER;
         errors_advance(step, gateway, tally);
+    } else if (is_full(step)) {
+        if (!verdict->limited)
+            step_record(step, RECORD_VERDICT_LIMITED, step_gateway(step, gateway),
+                        tally_text(step, tally, ", but too many are held down already"));
+        verdict->limited = true;
+        verdict->last_change = step->now; // so that its error windows begin anew when it is back
     } else if (!vetoed(step, gateway, tally)) {
         verdict_hold(step, gateway, VERDICT_CAUSE_VOTES,
                      tally_text(step, tally, tally->all_soft ? ", soft" : ", hard"));
@@ -174,7 +189,7 @@ static void adopt(Step *step, uint32_t gateway)
     if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
         return;
     bool held = 2 * tally.holders > tally.together;
-    if (held == verdict->held)
+    if (held == verdict->held || (held && is_full(step)))
         return;
     verdict->held = held;
     verdict->last_change = step->now;

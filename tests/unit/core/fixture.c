@@ -39,7 +39,7 @@ static const ModelHealth health = {
     .return_steps_ppm = {100000, 250000, 500000, PPM_ONE},
     .return_step_ns = 5 * NS_PER_S,
     .error_rate_ppm = 50000,
-    .removal_floor_ppm = 340000,
+    .removal_floor_ppm = 500000,
     .removal_gap_ns = 10 * NS_PER_S,
 };
 

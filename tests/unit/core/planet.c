@@ -224,7 +224,7 @@ static void edge_second(Planet *planet, uint32_t agent)
                                       .failures = works ? k : n,
                                       .any_success = works && n > k,
                                       .success_sent = mono_of(planet, agent),
-                                      .load_rps = agent == g ? n : 0}};
+                                      .load_rps = agent == g ? n * 5 : 0}};
         step(planet, agent, &event);
     }
     push(planet, (Event){.at = planet->now + NS_PER_S / 5, .kind = K_EDGE, .agent = agent});

@@ -179,11 +179,11 @@ class Edge:
         plan.update(changes)
         return plan
 
-    def write_plan(self, **changes):
+    def write_plan(self, verb="plan", **changes):
         self.number += 1
         plan = self.plan(**changes)
         plan.setdefault("number", self.number)
-        run(PLAN_TOOL, "plan", self.dir / "plan", input=json.dumps(plan))
+        run(PLAN_TOOL, verb, self.dir / "plan", input=json.dumps(plan))
         return plan["number"]
 
     def publish(self, **changes):

@@ -3,6 +3,7 @@
 // be tested without an agent. Uses wire's own encoder: a plan that the product would refuse to
 // write is refused here too.
 //   plan_tool plan FOLDER < JSON      writes plan.<number> and plan.now
+//   plan_tool file FOLDER < JSON      writes plan.<number> only
 //   plan_tool now FOLDER NUMBER AGE   writes plan.now with a heartbeat AGE ms ago
 //   plan_tool counters FILE           prints the counters of an edge worker as JSON
 //   plan_tool name NUMBER             prints the name of a plan's file
@@ -158,7 +159,7 @@ static int write_now(const char *folder, uint64_t number, int64_t age_ms, Error 
     return files_write_all(fd, bytes, sizeof bytes, reterr);
 }
 
-static int write_plan(const char *folder, Error *reterr)
+static int write_plan(const char *folder, bool publish, Error *reterr)
 {
     json_error_t why;
     json_t *root = json_loadf(stdin, 0, &why);
@@ -182,7 +183,7 @@ static int write_plan(const char *folder, Error *reterr)
     LayoutPath path = layout_dir(folder, name);
     r = files_replace(path.text, bytes.data, bytes.len, NULL, reterr);
     json_decref(root);
-    return r < 0 ? r : write_now(folder, plan.number, 0, reterr);
+    return r < 0 || !publish ? r : write_now(folder, plan.number, 0, reterr);
 }
 
 static int print_counters(const char *path, Error *reterr)
@@ -226,15 +227,18 @@ static int print_counters(const char *path, Error *reterr)
 
 static int usage(Error *reterr)
 {
-    return error_set(reterr, ERROR_USAGE,
-                     "usage: plan_tool plan FOLDER | now FOLDER NUMBER AGE | counters FILE | "
-                     "name NUMBER | hash NAME");
+    return error_set(
+        reterr, ERROR_USAGE,
+        "usage: plan_tool plan FOLDER | file FOLDER | now FOLDER NUMBER AGE | counters FILE | "
+        "name NUMBER | hash NAME");
 }
 
 static int run(int argc, char **argv, Error *reterr)
 {
     if (argc == 3 && strcmp(argv[1], "plan") == 0)
-        return write_plan(argv[2], reterr);
+        return write_plan(argv[2], true, reterr);
+    if (argc == 3 && strcmp(argv[1], "file") == 0)
+        return write_plan(argv[2], false, reterr);
     if (argc == 5 && strcmp(argv[1], "now") == 0)
         return write_now(argv[2], strtoull(argv[3], NULL, 10), strtoll(argv[4], NULL, 10), reterr);
     if (argc == 3 && strcmp(argv[1], "counters") == 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What strangers try: old TLS, oversized and malformed requests, smuggling, traversal, many and slow connections, wrong
 certificates on the listener between regions."""
+import collections
 import resource
 import socket
 import ssl
@@ -32,7 +33,11 @@ def edge(fleet):
 
 
 def executed(edge):
-    return sum((replica.executed() for replica in edge.replicas), [])
+    return collections.Counter(line for replica in edge.replicas for line in replica.executed())
+
+
+def new_lines(edge, before):
+    return list((executed(edge) - before).elements())
 
 
 def s_client(edge, *options, port=8443):
@@ -99,17 +104,17 @@ GET = b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     (b"TRACE /api/a HTTP/1.1\r\nHost: x\r\n\r\n", 405),
 ])
 def test_malformed_requests_are_refused(edge, head, status):
-    before = len(executed(edge))
+    before = executed(edge)
     assert status_of(edge.raw(head)) == status
-    assert not [line for line in executed(edge)[before:] if "smuggled" in line]
+    assert not [line for line in new_lines(edge, before) if "smuggled" in line]
 
 
 def test_bare_line_feeds_smuggle_nothing(edge):
     """nginx takes a bare line feed as a line's end; what it sends on is its own well-formed request."""
-    before = len(executed(edge))
+    before = executed(edge)
     edge.raw(b"GET /api/bare HTTP/1.1\nHost: x\nConnection: close\nX: a\n\n")
     edge.raw(b"POST /api/body HTTP/1.1\nHost: x\nConnection: close\nContent-Length: %d\n\n" % len(GET) + GET)
-    lines = executed(edge)[before:]
+    lines = new_lines(edge, before)
     assert sorted(line.split()[1] for line in lines) == ["/api/bare", "/api/body"]
 
 
@@ -119,18 +124,18 @@ def test_bare_line_feeds_smuggle_nothing(edge):
     "/%2ewell-known/wildcam/report", "/.well-known/wildcam/report", "/v1/status", "/metrics", "/api%00/", "/", "/x",
 ])
 def test_reserved_and_outside_paths_are_not_reached(edge, target):
-    before = len(executed(edge))
+    before = executed(edge)
     answer = edge.raw(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     if status_of(answer) == 200:  # a replica may see an odd name below /static/, as a name, and nothing else
-        assert all(line.split()[1].startswith("/static/") for line in executed(edge)[before:])
+        assert all(line.split()[1].startswith("/static/") for line in new_lines(edge, before))
     else:
         assert status_of(answer) in (400, 404)
-        assert len(executed(edge)) == before
+        assert not new_lines(edge, before)
     assert not edge.agent.executed()
 
 
 def test_oversized_requests(edge):
-    before = len(executed(edge))
+    before = executed(edge)
     line = "x" * 5000
     assert edge.get("/api/detections?" + line).status == 414
     assert edge.get("/api/detections", headers={"X-Long": line}).status == 400
@@ -138,7 +143,7 @@ def test_oversized_requests(edge):
     assert edge.request("POST", "/api/detections", body="x" * 70000).status == 413
     chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     assert status_of(edge.raw(b"POST /api/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 3)) == 413
-    assert len(executed(edge)) == before
+    assert not new_lines(edge, before)
     assert edge.request("POST", "/api/detections", body="x" * 60000).json()["body"] == "x" * 60000
 
 

@@ -44,14 +44,10 @@ def test_broken_plans_are_refused_and_serving_goes_on(edge):
 
 def write_broken(edge, damage):
     """A plan with a new number, broken on disk, then named by plan.now."""
-    now = edge.dir / "plan/plan.now"
-    before = now.read_bytes()
-    number = edge.write_plan()
-    named = now.read_bytes()
-    now.write_bytes(before)
+    number = edge.write_plan("file")
     path = edge.plan_file(number)
     path.write_bytes(damage(path.read_bytes()))
-    now.write_bytes(named)
+    edgekit.run(edgekit.PLAN_TOOL, "now", edge.dir / "plan", number, 0)
     return number
 
 

@@ -11,6 +11,9 @@
 #include "buf.h"
 #include "utf8.h"
 
+static const char TOO_MANY[] = "too many values";
+static const char TOO_MANY_ALLOWED[] = "at most 524288 in one file";
+
 typedef struct Level {
     TreeNode *node;
     const char *key; // of a map: read, waiting for its value
@@ -75,14 +78,13 @@ static int check_plain(Builder *builder, const yaml_event_t *event, const yaml_c
     return 0;
 }
 
-// A new node in its place: root, item of a list, or value of the waiting key.
-static int append(Builder *builder, const yaml_event_t *event, TreeKind kind, TreeNode **ret_node)
+// A new node in its place: root, item of a list, or value of the waiting key. NULL: no memory.
+static TreeNode *append(Builder *builder, const yaml_event_t *event, TreeKind kind)
 {
-    if (builder->nodes++ == CONF_TREE_NODES_MAX)
-        return refuse(builder, event->start_mark, "too many values", "at most 524288 in one file");
     TreeNode *node = arena_new_of(builder->arena, TreeNode);
     if (node == NULL)
-        return ERROR_MEMORY;
+        return NULL;
+    builder->nodes++;
     node->kind = kind;
     node->line = mark_line(event->start_mark);
     node->column = mark_column(event->start_mark);
@@ -100,8 +102,7 @@ static int append(Builder *builder, const yaml_event_t *event, TreeKind kind, Tr
         level->node->last = node;
         level->node->n++;
     }
-    *ret_node = node;
-    return 0;
+    return node;
 }
 
 // After a value: its map waits for the next key.
@@ -139,10 +140,11 @@ static int on_scalar(Builder *builder, const yaml_event_t *event)
         level->key_column = mark_column(event->start_mark);
         return 0;
     }
-    TreeNode *node;
-    r = append(builder, event, TREE_SCALAR, &node);
-    if (r < 0)
-        return r;
+    if (builder->nodes == CONF_TREE_NODES_MAX)
+        return refuse(builder, event->start_mark, TOO_MANY, TOO_MANY_ALLOWED);
+    TreeNode *node = append(builder, event, TREE_SCALAR);
+    if (node == NULL)
+        return ERROR_MEMORY;
     node->text = text;
     value_done(builder);
     return 0;
@@ -160,10 +162,11 @@ static int on_open(Builder *builder, const yaml_event_t *event, TreeKind kind)
         return refuse(builder, event->start_mark, "a key is a map or a list", "a word as key");
     if (builder->depth == CONF_TREE_DEPTH_MAX)
         return refuse(builder, event->start_mark, "nested too deep", "at most 12 levels");
-    TreeNode *node;
-    r = append(builder, event, kind, &node);
-    if (r < 0)
-        return r;
+    if (builder->nodes == CONF_TREE_NODES_MAX)
+        return refuse(builder, event->start_mark, TOO_MANY, TOO_MANY_ALLOWED);
+    TreeNode *node = append(builder, event, kind);
+    if (node == NULL)
+        return ERROR_MEMORY;
     builder->levels[builder->depth++] = (Level){.node = node};
     return 0;
 }
@@ -196,6 +199,7 @@ static int on_event(Builder *builder, const yaml_event_t *event)
         return on_open(builder, event, TREE_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
+        ASSERT(builder->depth > 0); // libyaml gives them in pairs
         builder->depth--;
         value_done(builder);
         return 0;

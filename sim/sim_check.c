@@ -2,25 +2,31 @@
 // sim_check: see sim_check.h. Checks look at values that leave the core and at nothing inside it.
 #include "sim_check.h"
 
+#include <string.h>
+
 #include "bounds.h"
 #include "hash.h"
 #include "pick.h"
 #include "rng.h"
 #include "sim_plan.h"
 
-// How far down in an order a gateway may stand: live ones, then suspect or drained ones, then held.
-static int rank(HealthState state)
+// How far down in an order a gateway must stand: live ones, then doubtful ones, then those that
+// cannot serve the class, then what the operator drained, then what is held down.
+static int rank(const PlanGateway *gateway, uint32_t class_)
 {
-    switch (state) {
-    case HEALTH_UNKNOWN:
-    case HEALTH_UP:
-        return 0;
-    case HEALTH_SUSPECT:
+    switch (gateway->state) {
     case HEALTH_DRAINED:
-        return 1;
+        return 3;
+    case HEALTH_DOWN:
+        return 4;
+    case HEALTH_NEVER:
+        return 5;
     default:
-        return 2;
+        break;
     }
+    if ((gateway->classes & 1U << class_) == 0)
+        return 2;
+    return gateway->state == HEALTH_SUSPECT ? 1 : 0;
 }
 
 static int broken(Error *reterr, const Plan *plan, const char *what, uint64_t a, uint64_t b)
@@ -34,9 +40,8 @@ static int check_route(const Plan *plan, const PlanRoute *route, Error *reterr)
 {
     if (route->n_entries == 0 || route->n_entries > BOUND_ORDER)
         return broken(reterr, plan, "1: empty or endless route", route->group, route->n_entries);
-    uint64_t seen = 0, sum = 0, live_share = 0;
-    bool any_live = false, never_only = true;
-    int last = 0;
+    uint64_t seen = 0, sum = 0, best_share = 0;
+    int last = 0, best = 0;
     for (uint32_t i = 0; i < route->n_entries; i++) {
         const PlanEntry *entry = &route->entries[i];
         if (entry->gateway >= plan->n_gateways)
@@ -45,33 +50,29 @@ static int check_route(const Plan *plan, const PlanRoute *route, Error *reterr)
             return broken(reterr, plan, "1: gateway twice in a route", route->group,
                           entry->gateway);
         seen |= UINT64_C(1) << entry->gateway % 64;
-        const PlanGateway *gateway = &plan->gateways[entry->gateway];
-        if (gateway->state != HEALTH_NEVER)
-            never_only = false;
-        bool able = (gateway->classes & 1U << route->class_) != 0;
-        int r = able ? rank(gateway->state) : 2;
+        int r = rank(&plan->gateways[entry->gateway], route->class_);
         if (r < last)
             return broken(reterr, plan, "2: a gateway stands before a better one", route->group,
                           entry->gateway);
         last = r;
-        any_live = any_live || r == 0; // and able
-        if (r == 0)
-            live_share += entry->share_ppm;
+        if (i == 0)
+            best = r;
+        if (r == best)
+            best_share += entry->share_ppm;
         sum += entry->share_ppm;
     }
     if (sum != PPM_ONE)
         return broken(reterr, plan, "4: shares do not sum to one", route->group, sum);
-    if (any_live && live_share != PPM_ONE)
+    if (best_share != PPM_ONE)
         return broken(reterr, plan, "2: share of a gateway that should be last", route->group,
-                      live_share);
+                      best_share);
     if (plan->n_gateways > BOUND_ORDER)
         return 0;
     for (uint32_t g = 0; g < plan->n_gateways; g++) {
-        const PlanGateway *gateway = &plan->gateways[g];
-        bool in = (seen >> g & 1) != 0;
-        if (gateway->state == HEALTH_NEVER && in && !never_only)
+        bool in = (seen >> g & 1) != 0, never = plan->gateways[g].state == HEALTH_NEVER;
+        if (never && in && best < 5)
             return broken(reterr, plan, "2: a 'never' gateway in a route", route->group, g);
-        if (gateway->state != HEALTH_NEVER && !in && (gateway->classes & 1U << route->class_) != 0)
+        if (!never && !in)
             return broken(reterr, plan, "2: a gateway is missing in a route", route->group, g);
     }
     return 0;
@@ -85,7 +86,7 @@ static int check_loads(const Model *model, const Plan *plan, Error *reterr)
         const PlanGateway *gateway = &plan->gateways[g];
         uint64_t capacity = (uint64_t)gateway->capacity_rps * PPM_ONE;
         uint64_t load = (uint64_t)gateway->capacity_rps * gateway->load_ppm;
-        if (rank(gateway->state) != 0 || gateway->classes != CLASS_MASK_ALL ||
+        if (rank(gateway, SERVICE_CLASS_READ) != 0 || gateway->classes != CLASS_MASK_ALL ||
             gateway->share_ppm < PPM_ONE)
             continue; // it may be full for other reasons, or take no more
         if (load > capacity)
@@ -101,7 +102,7 @@ static int check_loads(const Model *model, const Plan *plan, Error *reterr)
     return 0;
 }
 
-static int check_plan(const Model *model, const Plan *plan, SimDigests *digests, Error *reterr)
+int sim_check_plan(const Model *model, const Plan *plan, SimDigests *digests, Error *reterr)
 {
     if (plan->n_gateways != model->n_regions || plan->n_services != model->n_services ||
         plan->n_groups != model->n_groups ||
@@ -135,9 +136,9 @@ int sim_check_begin(SimCheck *check, const Model *model, Core *core, SimDigests 
     const Plan *plan = core_plan(core);
     if (plan == NULL)
         return error_set(reterr, ERROR_NOT_HELD, "invariant 1: no plan after core_new");
-    *check = (SimCheck){.plan = plan, .plan_number = plan->number};
+    *check = (SimCheck){.plan_number = plan->number};
     check->content = sim_plan_fleet_content(plan) ^ sim_plan_local_content(plan);
-    return check_plan(model, plan, digests, reterr);
+    return sim_check_plan(model, plan, digests, reterr);
 }
 
 // A verdict came to be in this step: who decided it, and was it allowed to?
@@ -148,7 +149,8 @@ static int check_verdicts(SimCheck *check, const Model *model, Core *core, Arena
     bool adopted = false, errors = false;
     for (uint32_t i = 0; i < update->n_records; i++) {
         adopted = adopted || update->records[i].kind == RECORD_VERDICT_ADOPTED;
-        errors = errors || update->records[i].kind == RECORD_ERROR_RATE;
+        errors = errors || (update->records[i].kind == RECORD_VERDICT_DOWN &&
+                            strstr(update->records[i].facts, "failed in 10 s") != NULL);
     }
     CoreSelfStatus self = core_self_status(core, now);
     uint64_t held = 0, slow = 0;
@@ -193,15 +195,16 @@ int sim_check_step(SimCheck *check, const Model *model, Core *core, Arena *arena
         if (plan->number != update->plan->number)
             return broken(reterr, plan, "1: the plan said is not the plan", update->plan->number,
                           0);
-        if (plan->number <= check->plan_number)
+        bool first = !check->said && plan->number == check->plan_number;
+        if (plan->number <= check->plan_number && !first)
             return broken(reterr, plan, "1: not newer than the last plan", check->plan_number, 0);
-        int r = check_plan(model, plan, digests, reterr);
+        int r = sim_check_plan(model, plan, digests, reterr);
         if (r < 0)
             return r;
         check->content = sim_plan_fleet_content(plan) ^ sim_plan_local_content(plan);
         check->plan_number = plan->number;
+        check->said = true;
     }
-    check->plan = plan;
     if (update->n_records == 0 && update->plan == NULL)
         return 0;
     return check_verdicts(check, model, core, arena, now, update, reterr);

@@ -16,9 +16,9 @@
 // What is remembered from step to step about one core.
 typedef struct SimCheck {
     uint64_t plan_number; // 0: none yet
-    const Plan *plan;
-    uint64_t held, slow; // masks of gateways
-    uint64_t content;    // hash of the whole plan
+    bool said;            // the first plan, which core_new made, is said by a later step
+    uint64_t held, slow;  // masks of gateways
+    uint64_t content;     // hash of the whole plan
 } SimCheck;
 
 // Which content each fleet digest stood for; shared by all cores of a run.
@@ -26,6 +26,9 @@ typedef struct SimDigests {
     uint64_t digest[SIM_CHECK_DIGESTS], content[SIM_CHECK_DIGESTS];
 } SimDigests;
 
+// One plan by itself: invariants 1 to 4, and 5 against the digests seen before.
+int sim_check_plan(const Model *model, const Plan *plan, SimDigests *digests,
+                   Error *reterr) MUST_CHECK;
 // After core_new: remembers its first plan.
 int sim_check_begin(SimCheck *check, const Model *model, Core *core, SimDigests *digests,
                     Error *reterr) MUST_CHECK;

@@ -55,6 +55,8 @@ static int step_one(Twins *t, int which, const CoreEvent *event, CoreUpdate *upd
         int broken = sim_check_failed_step(&t->check[which], t->core[which], reterr);
         return broken < 0 ? broken : r;
     }
+    if (event->kind == CORE_EVENT_CONFIG) // other indices: whatever is held was so before
+        t->check[which].held = UINT64_MAX;
     const Model *model = event->kind == CORE_EVENT_CONFIG ? event->u.model : t->nonsense.model;
     int broken = sim_check_step(&t->check[which], model, t->core[which], t->steps[which],
                                 event->now, update, t->digests, reterr);

@@ -60,6 +60,18 @@ static int check_last(const SimFleet *fleet, uint32_t i, uint32_t last, Error *r
     return 0;
 }
 
+// What was looked at in each window, and by whom a `once` was met.
+typedef struct Looked {
+    uint32_t windows, met[SIM_MAX_EXPECTS];
+} Looked;
+
+static void note_met(const SimFleet *fleet, const SimExpect *expect, uint32_t *met)
+{
+    for (uint32_t i = 0; i < SIM_REGIONS; i++)
+        if ((fleet->agents[i].held & expect->held) == expect->held)
+            *met |= SIM_ONE(i);
+}
+
 static int check_one(const SimFleet *fleet, const SimExpect *expect, Error *reterr)
 {
     uint32_t care = expect->care != 0 ? expect->care : SIM_ALL;
@@ -82,7 +94,7 @@ static int check_one(const SimFleet *fleet, const SimExpect *expect, Error *rete
 }
 
 static int check_windows(const SimFleet *fleet, const SimScenario *scenario, int64_t from_ns,
-                         uint32_t *looked, Error *reterr)
+                         Looked *looked, Error *reterr)
 {
     for (size_t i = 0; i < SIM_MAX_EXPECTS && scenario->expects[i].who != 0; i++) {
         const SimExpect *expect = &scenario->expects[i];
@@ -90,8 +102,9 @@ static int check_windows(const SimFleet *fleet, const SimScenario *scenario, int
         bool begins = begin > from_ns && begin <= fleet->now_ns;
         if (fleet->now_ns < begin || fleet->now_ns >= end || !(fleet->changed || begins))
             continue;
-        *looked |= 1U << i;
-        int r = check_one(fleet, expect, reterr);
+        looked->windows |= 1U << i;
+        note_met(fleet, expect, &looked->met[i]);
+        int r = expect->once ? 0 : check_one(fleet, expect, reterr);
         if (r < 0)
             return error_wrap(reterr, r, "%s, %.3f s after the fault, expectation %zu",
                               scenario->name, (double)(fleet->now_ns / MS - SIM_WARM_UP_MS) / 1000,
@@ -111,14 +124,17 @@ static int64_t next_begin(const SimScenario *scenario, int64_t now_ns, int64_t e
     return end_ns;
 }
 
-static int check_end(const SimFleet *fleet, const SimScenario *scenario, uint32_t looked,
+static int check_end(const SimFleet *fleet, const SimScenario *scenario, const Looked *looked,
                      Error *reterr)
 {
     for (size_t i = 0; i < SIM_MAX_EXPECTS && scenario->expects[i].who != 0; i++) {
         const SimExpect *expect = &scenario->expects[i];
-        if ((looked >> i & 1) == 0)
+        if ((looked->windows >> i & 1) == 0)
             return error_set(reterr, ERROR_NOT_HELD, "%s: expectation %zu was never looked at",
                              scenario->name, i);
+        if (expect->once && (looked->met[i] & expect->who) != expect->who)
+            return error_set(reterr, ERROR_NOT_HELD, "%s: only agents 0x%02x ever held 0x%02x",
+                             scenario->name, looked->met[i], expect->held);
         for (uint32_t a = 0; a < SIM_REGIONS; a++)
             if (expect->max_transitions > 0 &&
                 fleet->agents[a].transitions > expect->max_transitions)
@@ -126,7 +142,7 @@ static int check_end(const SimFleet *fleet, const SimScenario *scenario, uint32_
                                  "%s: agent %u changed %u times, at most %u", scenario->name, a,
                                  fleet->agents[a].transitions, expect->max_transitions);
     }
-    if (looked == 0)
+    if (looked->windows == 0)
         return error_set(reterr, ERROR_NOT_HELD, "%s expects nothing", scenario->name);
     return scenario->calm_at_end ? sim_fleet_check_calm(fleet, reterr) : 0;
 }
@@ -134,7 +150,7 @@ static int check_end(const SimFleet *fleet, const SimScenario *scenario, uint32_
 static int run(SimFleet *fleet, const SimScenario *scenario, Error *reterr)
 {
     const int64_t end_ns = shifted(scenario->run_ms);
-    uint32_t looked = 0;
+    Looked looked = {0};
     int r = 1;
     while (r >= 0 && fleet->now_ns < end_ns) {
         int64_t from_ns = fleet->now_ns;
@@ -142,7 +158,7 @@ static int run(SimFleet *fleet, const SimScenario *scenario, Error *reterr)
         if (r >= 0 && fleet->now_ns < end_ns)
             r = check_windows(fleet, scenario, from_ns, &looked, reterr);
     }
-    return r < 0 ? r : check_end(fleet, scenario, looked, reterr);
+    return r < 0 ? r : check_end(fleet, scenario, &looked, reterr);
 }
 
 int sim_scenario_run(const SimScenario *scenario, uint64_t seed, bool around_the_world,

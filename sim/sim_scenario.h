@@ -6,14 +6,16 @@
 
 #define SIM_WARM_UP_MS 20000
 
-// From from_ms to until_ms, at every moment, every running agent of `who` is as said.
+// From from_ms to until_ms, at every moment (`once`: at one of them), every running agent of `who`
+// is as said.
 typedef struct SimExpect {
     int64_t from_ms, until_ms;
-    uint32_t who;             // mask of agents
-    uint32_t held;            // gateways that it holds down,
-    uint32_t care;            // of these (0: of all)
-    uint32_t last;            // gateways that stand first in none of its routes
-    uint32_t slow;            // gateways that it calls slow, at least
+    uint32_t who;  // mask of agents
+    uint32_t held; // gateways that it holds down,
+    uint32_t care; // of these (0: of all)
+    uint32_t last; // gateways that stand first in none of its routes
+    uint32_t slow; // gateways that it calls slow, at least
+    bool once;
     uint32_t max_transitions; // at until_ms, over all gateways; 0: not looked at
 } SimExpect;
 

@@ -186,6 +186,8 @@ static void put_self(Scrape *scrape)
           self.fresh);
     gauge_ns(scrape, "wildcam_clock_offset_seconds", "Own wall clock against the peers' median",
              self.clock_offset_ns);
+    counter(scrape, "wildcam_loop_gaps_total", "Times that the event loop stood still for too long",
+            agent->journal.by_kind[RECORD_LOOP_GAP]);
     counter(scrape, "wildcam_core_steps_total", "Events given to the core", agent->steps);
     counter(scrape, "wildcam_core_step_errors_total", "Events that the core refused",
             agent->step_errors);

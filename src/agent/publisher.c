@@ -30,8 +30,9 @@ struct Publisher {
     uv_timer_t beat;
     uv_work_t work;
     bool busy, stopped;
-    Encoded waiting; // plan NULL: none
-    struct {         // of the worker thread
+    uint64_t offered; // newest number
+    Encoded waiting;  // plan NULL: none
+    struct {          // of the worker thread
         Encoded encoded;
         int r;
         Error err;
@@ -167,8 +168,8 @@ int publisher_new(uv_loop_t *loop, PlanStore *store, uint64_t adopted, Publisher
 
 int publisher_offer(Publisher *publisher, const Plan *plan, const Model *model, Error *reterr)
 {
-    if (publisher->stopped)
-        return 0;
+    if (publisher->stopped || plan->number <= publisher->offered)
+        return 0; // the core's plan is offered whenever it may be new
     Buf bytes CLEANUP(buf_done) = BUF_INIT(BOUND_PLAN_BYTES);
     Buf prefixes CLEANUP(buf_done) = BUF_INIT(BOUND_PLAN_BYTES);
     int r = plan_file_encode(plan, &bytes);
@@ -177,6 +178,7 @@ int publisher_offer(Publisher *publisher, const Plan *plan, const Model *model, 
     if (r < 0)
         return error_set(reterr, r, "encode plan %016" PRIx64 ": %s", plan->number,
                          error_code_text(r));
+    publisher->offered = plan->number;
     encoded_done(&publisher->waiting);
     publisher->waiting = (Encoded){.number = plan->number,
                                    .prefixes_digest = plan->prefixes_digest,

@@ -31,7 +31,7 @@ typedef void PublisherChanged(void *context, const PublisherStatus *status);
 // 0.
 int publisher_new(uv_loop_t *loop, PlanStore *store, uint64_t adopted, PublisherChanged *changed,
                   void *context, Publisher **ret_publisher, Error *reterr) MUST_CHECK;
-// The plan is encoded before this returns.
+// The plan is encoded before this returns. One that was offered before is ignored.
 int publisher_offer(Publisher *publisher, const Plan *plan, const Model *model,
                     Error *reterr) MUST_CHECK;
 PublisherStatus publisher_status(const Publisher *publisher);

@@ -69,9 +69,6 @@ static void judge_self(Step *step)
     if (sick == self->sick)
         return;
     self->sick = sick;
-    for (uint32_t g = 0; g < step->model->n_regions && !sick;
-         g++) // what a sick one saw says nothing
-        path_clear_window(&step->state->paths[g], step->now);
     step_record(
         step, sick ? RECORD_SICK : RECORD_WELL, "self",
         arena_printf(step->arena, "%" PRIu32 " of %" PRIu32 " gateways fail here", bad, base));

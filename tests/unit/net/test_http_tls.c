@@ -45,7 +45,7 @@ static char *path(World *world, const char *name)
     return text;
 }
 
-static void shell(World *world, const char *format, ...)
+static void PRINTF_LIKE(2, 3) shell(World *world, const char *format, ...)
 {
     char command[2048];
     int n = snprintf(command, sizeof command, "cd %s && exec >/dev/null 2>&1; ", world->folder);

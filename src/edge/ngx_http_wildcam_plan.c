@@ -30,6 +30,8 @@ typedef struct {
     Mono     heartbeat_at; /* when it last moved */
     unsigned seen : 1;
     unsigned stale : 1;
+    PlanNow  last;
+    u_char   bytes[PLAN_NOW_BYTES]; /* that it came from */
 } ngx_http_wildcam_reader_t;
 
 
@@ -495,13 +497,24 @@ ngx_http_wildcam_plan_now(Mono now, PlanNow *ret_now)
     }
 
     n = pread(reader.fd, bytes, sizeof(bytes), 0);
+    if (n != sizeof(bytes)) {
+        return NGX_DECLINED;
+    }
 
-    /* torn between two heartbeats: the next tick reads it again */
+    if (ngx_memcmp(bytes, reader.bytes, sizeof(bytes)) != 0) {
 
-    return n == sizeof(bytes)
-                   && plan_now_decode(bytes, sizeof(bytes), ret_now, NULL) == 0
-               ? NGX_OK
-               : NGX_DECLINED;
+        /* torn between two heartbeats: the next tick reads it again */
+
+        if (plan_now_decode(bytes, sizeof(bytes), &reader.last, NULL) < 0) {
+            return NGX_DECLINED;
+        }
+
+        ngx_memcpy(reader.bytes, bytes, sizeof(bytes));
+    }
+
+    *ret_now = reader.last;
+
+    return NGX_OK;
 }
 
 

@@ -16,6 +16,7 @@
 
 
 static ngx_http_wildcam_slot_t slots[N_SLOTS];
+static ngx_uint_t              n_used; /* slots ever used: the first ones */
 
 
 void
@@ -63,6 +64,7 @@ ngx_http_wildcam_slot_acquire(const char *name)
     ngx_memzero(slot->counters, sizeof(CountersTarget));
     slot->hash = hash;
     slot->counters->name_hash = hash;
+    n_used = ngx_max(n_used, (ngx_uint_t) (slot - slots) + 1);
 
 found:
 
@@ -101,7 +103,7 @@ ngx_http_wildcam_slots_renew(const ngx_http_wildcam_view_t *view)
 {
     ngx_uint_t i, class_, used;
 
-    for (i = 0; i < N_SLOTS; i++) {
+    for (i = 0; i < n_used; i++) {
         if (ngx_queue_empty(&slots[i].waiting)) {
             continue;
         }
@@ -200,7 +202,7 @@ ngx_http_wildcam_slots_tick(Mono now)
         return;
     }
 
-    for (i = 0; i < N_SLOTS; i++) {
+    for (i = 0; i < n_used; i++) {
         slots[i].counters->inflight = slots[i].health.inflight;
 
         if (ngx_queue_empty(&slots[i].waiting)) {

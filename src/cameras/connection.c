@@ -102,6 +102,7 @@ ConnectionEvent connection_open(Connection *connection, const Tls *tls, Endpoint
                                 struct in_addr source, int epoll, void *tag)
 {
     TryResult ignored;
+    ASSERT(connection->state == CONNECTION_FREE);
     connection->endpoint = endpoint;
     connection->answered = 0;
     connection->ssl = SSL_new(tls->context);

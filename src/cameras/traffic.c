@@ -509,6 +509,7 @@ static int make_cameras(Traffic *traffic)
         if (camera->text == NULL)
             return error_set(traffic->reterr, ERROR_MEMORY, "out of memory");
         camera->busy = camera->ramp = true; // until the ramp has opened it
+        camera->deadline = MONO_NEVER;
     }
     return 0;
 }
@@ -567,7 +568,7 @@ static void start_schedule(Traffic *traffic)
 static void done(Traffic *traffic)
 {
     for (uint32_t i = 0; traffic->cameras != NULL && i < traffic->options->n_clients; i++) {
-        for (uint32_t k = 0; traffic->cameras[i].lines[k].camera != NULL && k < 2; k++)
+        for (uint32_t k = 0; k < 2 && traffic->cameras[i].lines[k].camera != NULL; k++)
             connection_close(&traffic->cameras[i].lines[k].connection);
         free(traffic->cameras[i].text);
     }

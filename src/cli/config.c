@@ -47,8 +47,8 @@ int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
 {
     const char *dir = NULL, *from = NULL;
     const Option options[] = {
-        {"dir", "DIR", "state folder of the running fleet (default ./run)", &dir, NULL},
-        {"from", "FILE", "diff: compare with this file, not with the running one", &from, NULL},
+        {"dir", "DIR", "folder of the running fleet (default ./run)", &dir, NULL},
+        {"from", "FILE", "diff: compare with this, not with what runs", &from, NULL},
     };
     int operands,
         r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);

@@ -11,6 +11,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -161,13 +162,14 @@ class Fleet:
 
 
 def processes_in(namespaces):
-    """(pid, name) of living processes in these PID namespaces; a zombie has none."""
+    """(pid, name) of living processes in these PID namespaces. Zombies hold nothing and wait for their parent."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.readlink(entry / "ns/pid") in namespaces:
-                    found.append((int(entry.name), (entry / "comm").read_text().strip()))
+                name, state = re.match(r"\d+ \((.*)\) (\w)", (entry / "stat").read_text(), re.S).groups()
+                if state != "Z" and os.readlink(entry / "ns/pid") in namespaces:
+                    found.append((int(entry.name), name))
             except OSError:
                 pass
     return found

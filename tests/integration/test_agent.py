@@ -671,6 +671,18 @@ def test_certificates_are_renewed(planet):
     planet.settle()
 
 
+# --- Recordings ---
+
+def test_recordings_replay(planet):
+    """What each core was given since its start makes a fresh core decide the same."""
+    for region, agent in planet.agents.items():
+        records = agent.edge.dir / "records"
+        done = subprocess.run([BUILD / "tests/integration/replay_tool", records], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, (region, done.stdout, done.stderr)
+        events, compared = map(int, done.stdout.split())
+        assert events > 100 and compared > 10, (region, done.stdout)
+
+
 # --- Starting ---
 
 def start_alone(planet, *arguments):

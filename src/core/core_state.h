@@ -78,6 +78,12 @@ typedef struct State {
     Probe *probes;
 } State;
 
+// The observers whose tables count now; everything that looks at all gateways starts with it.
+typedef struct Fresh {
+    uint32_t n;
+    uint32_t observers[BOUND_REGIONS];
+} Fresh;
+
 // What has the size of a model.
 typedef struct Tables {
     const Model *model;
@@ -88,6 +94,7 @@ typedef struct Tables {
     ViewVote *votes;       // [n_regions][n_regions]: observer, gateway
     GatewayFacts *facts;   // [n_regions], of the last plan
     GatewayFacts *scratch; // [n_regions]
+    Fresh fresh;           // as of the step under way
     void *block;           // all of the above
 } Tables;
 
@@ -170,9 +177,10 @@ void reports_advance(Step *step);
 // views.c
 bool view_fresh(const Tables *tables, uint32_t observer, Mono now);
 void views_refresh_own(Step *step);
-void views_tally(const Tables *tables, uint32_t gateway, Mono now, Tally *ret_tally);
+void views_find_fresh(const Tables *tables, Mono now, Fresh *ret_fresh);
+void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally);
 uint32_t views_count_clouds(uint32_t mask);
-void views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS]);
+void views_attention(const Tables *tables, const Fresh *fresh, uint64_t ret_mask[VIEW_WORDS]);
 
 // verdicts.c, errors.c
 void verdicts_advance(Step *step);

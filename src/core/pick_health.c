@@ -22,7 +22,7 @@
 
 uint64_t pick_decayed(uint64_t value, int64_t elapsed_ns, int64_t half_life_ns)
 {
-    if (elapsed_ns <= 0)
+    if (elapsed_ns <= 0 || value == 0)
         return value;
     if (elapsed_ns >= half_life_ns) {
         int64_t halvings = elapsed_ns / half_life_ns;
@@ -31,9 +31,11 @@ uint64_t pick_decayed(uint64_t value, int64_t elapsed_ns, int64_t half_life_ns)
         value >>= halvings;
         elapsed_ns %= half_life_ns;
     }
-    uint64_t loss = (uint64_t)(((unsigned __int128)value * (uint64_t)elapsed_ns) /
-                               (uint64_t)(2 * half_life_ns));
-    return value - loss;
+    // 64 bits nearly always suffice; a division of 128 costs more than all the rest
+    uint64_t product, two_lives = (uint64_t)(2 * half_life_ns);
+    if (!__builtin_mul_overflow(value, (uint64_t)elapsed_ns, &product))
+        return value - product / two_lives;
+    return value - (uint64_t)(((unsigned __int128)value * (uint64_t)elapsed_ns) / two_lives);
 }
 
 bool pick_health_suspect(const PickHealth *health, Mono now)

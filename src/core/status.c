@@ -75,7 +75,9 @@ int core_gateway_status(const Core *core, Arena *arena, uint32_t gateway, Mono n
     const Path *path = &tables->live.paths[gateway];
     const PlanGateway *planned = &core_plan(core)->gateways[gateway];
     Tally tally;
-    views_tally(tables, gateway, now, &tally);
+    Fresh fresh;
+    views_find_fresh(tables, now, &fresh);
+    views_tally(tables, &fresh, gateway, &tally);
     int64_t hold = verdict_hold_ns(verdict->flaps, &tables->model->health);
     int64_t left = verdict->held ? hold - mono_since(now, verdict->since) : 0;
     CoreGatewayStatus status = {
@@ -115,7 +117,8 @@ CoreSelfStatus core_self_status(const Core *core, Mono now)
                              .clock_offset_ns = self->clock_offset_ns,
                              .clock_refused = self->clock_refused};
     now = mono_max(now, self->now);
-    for (uint32_t o = 0; o < tables->model->n_regions; o++)
-        status.fresh += view_fresh(tables, o, now);
+    Fresh fresh;
+    views_find_fresh(tables, now, &fresh);
+    status.fresh = fresh.n;
     return status;
 }

@@ -174,9 +174,9 @@ static bool is_alone(const Step *step)
 {
     const Self *self = &step->state->self;
     uint32_t well = 0;
-    for (uint32_t o = 0; o < step->model->n_regions; o++)
-        well += view_fresh(step->tables, o, step->now) &&
-                (o == step->tables->own || !step->state->views[o].sick);
+    for (uint32_t i = 0; i < step->tables->fresh.n; i++)
+        well += step->tables->fresh.observers[i] == step->tables->own ||
+                !step->state->views[step->tables->fresh.observers[i]].sick;
     return 2 * well <= step->model->n_regions || self->sick ||
            mono_since(step->now, step->core->boot_at) < ALONE_BOOT_NS;
 }
@@ -185,7 +185,7 @@ static void adopt(Step *step, uint32_t gateway)
 {
     Verdict *verdict = &step->state->verdicts[gateway];
     Tally tally;
-    views_tally(step->tables, gateway, step->now, &tally);
+    views_tally(step->tables, &step->tables->fresh, gateway, &tally);
     if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
         return;
     bool held = 2 * tally.holders > tally.together;
@@ -212,9 +212,8 @@ static void adopt(Step *step, uint32_t gateway)
 static void advance_alone(Step *step)
 {
     Self *self = &step->state->self;
-    self->fresh = 0;
-    for (uint32_t o = 0; o < step->model->n_regions; o++)
-        self->fresh += view_fresh(step->tables, o, step->now);
+    views_find_fresh(step->tables, step->now, &step->tables->fresh);
+    self->fresh = step->tables->fresh.n;
     if (is_alone(step)) {
         if (!self->alone)
             step_record(step, RECORD_ALONE, "self",
@@ -249,7 +248,7 @@ void verdicts_advance(Step *step)
     advance_alone(step);
     bool booted = mono_since(step->now, step->core->boot_at) >= step->model->health.boot_ns;
     bool all_seen = true;
-    views_attention(step->tables, step->now, attention);
+    views_attention(step->tables, &step->tables->fresh, attention);
     for (uint32_t g = 0; g < step->model->n_regions; g++) {
         Verdict *verdict = &step->state->verdicts[g];
         bool calm = !verdict->held && !verdict->suspect && !verdict->shed && !verdict->slow &&
@@ -258,7 +257,7 @@ void verdicts_advance(Step *step)
         if (calm && (attention[g / 64] >> (g % 64) & 1) == 0)
             continue;
         Tally tally;
-        views_tally(step->tables, g, step->now, &tally);
+        views_tally(step->tables, &step->tables->fresh, g, &tally);
         verdict->seen_up |= tally.up > 0;
         if (booted) {
             if (verdict->held)

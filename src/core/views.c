@@ -112,12 +112,20 @@ uint32_t views_count_clouds(uint32_t mask)
     return n;
 }
 
-void views_attention(const Tables *tables, Mono now, uint64_t ret_mask[VIEW_WORDS])
+void views_find_fresh(const Tables *tables, Mono now, Fresh *ret_fresh)
+{
+    ret_fresh->n = 0;
+    for (uint32_t o = 0; o < tables->model->n_regions; o++)
+        if (view_fresh(tables, o, now))
+            ret_fresh->observers[ret_fresh->n++] = o;
+}
+
+void views_attention(const Tables *tables, const Fresh *fresh, uint64_t ret_mask[VIEW_WORDS])
 {
     memset(ret_mask, 0, VIEW_WORDS * sizeof *ret_mask);
-    for (uint32_t o = 0; o < tables->model->n_regions; o++)
-        for (size_t w = 0; w < VIEW_WORDS && view_fresh(tables, o, now); w++)
-            ret_mask[w] |= tables->live.views[o].attention[w];
+    for (uint32_t i = 0; i < fresh->n; i++)
+        for (size_t w = 0; w < VIEW_WORDS; w++)
+            ret_mask[w] |= tables->live.views[fresh->observers[i]].attention[w];
 }
 
 static void tally_down(const Tables *tables, uint32_t observer, const ViewVote *vote, Tally *tally)
@@ -131,16 +139,15 @@ static void tally_down(const Tables *tables, uint32_t observer, const ViewVote *
     tally->youngest_fail = mono_max(tally->youngest_fail, vote->first_fail);
 }
 
-void views_tally(const Tables *tables, uint32_t gateway, Mono now, Tally *ret_tally)
+void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally)
 {
     *ret_tally = (Tally){.all_soft = true,
                          .youngest_fail = MONO_DISTANT,
                          .newest_success = MONO_DISTANT,
                          .peer_hold_until = MONO_DISTANT,
                          .peer_since = MONO_NEVER};
-    for (uint32_t o = 0; o < tables->model->n_regions; o++) {
-        if (!view_fresh(tables, o, now))
-            continue;
+    for (uint32_t i = 0; i < fresh->n; i++) {
+        const uint32_t o = fresh->observers[i];
         const ViewVote *vote = &tables_votes(tables, o)[gateway];
         ret_tally->fresh++;
         ret_tally->up += vote->vote == VOTE_UP;

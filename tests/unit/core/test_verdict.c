@@ -57,7 +57,9 @@ static bool down(const char *votes)
         vote->soft = v == 'S';
         vote->first_fail = (Mono){90 * NS_PER_S + (int64_t)o};
     }
-    views_tally(tables, 0, now, &tally);
+    Fresh fresh;
+    views_find_fresh(tables, now, &fresh);
+    views_tally(tables, &fresh, 0, &tally);
     return quorum_down(tables, &tally);
 }
 
@@ -106,12 +108,13 @@ static void test_tally_details(void **state)
     assert_int_equal(tally.youngest_fail.ns, 90 * NS_PER_S + 5);
     assert_int_equal(tally.clouds, 7);
     assert_int_equal(tally.fresh, 6);
+    Fresh fresh;
     tables->live.views[1].born = (Mono){now.ns - 1500 * NS_PER_MS}; // fresh to the nanosecond
-    views_tally(tables, 0, now, &tally);
-    assert_int_equal(tally.fresh, 6);
+    views_find_fresh(tables, now, &fresh);
+    assert_int_equal(fresh.n, 6);
     tables->live.views[1].born.ns--;
-    views_tally(tables, 0, now, &tally);
-    assert_int_equal(tally.fresh, 5);
+    views_find_fresh(tables, now, &fresh);
+    assert_int_equal(fresh.n, 5);
 }
 
 static void test_other_sizes(void **state)

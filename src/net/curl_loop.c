@@ -77,10 +77,10 @@ static Socket *socket_open(CurlLoop *loop, int fd)
     size_t old = loop->n_fds;
     if ((size_t)fd >= old) {
         void *array = loop->by_fd;
-        if (alloc_grow(&array, &loop->n_fds, (size_t)fd + 1, sizeof *loop->by_fd) < 0)
+        if (alloc_grow(&array, &loop->n_fds, (size_t)fd + 1, sizeof(void *)) < 0)
             return NULL;
         loop->by_fd = array;
-        memset(loop->by_fd + old, 0, (loop->n_fds - old) * sizeof *loop->by_fd);
+        memset(loop->by_fd + old, 0, (loop->n_fds - old) * sizeof(void *));
     }
     Socket *socket = alloc_zeroed(1, sizeof *socket);
     if (socket == NULL || uv_poll_init(loop->uv, &socket->poll, fd) < 0) {

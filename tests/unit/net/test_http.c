@@ -421,7 +421,7 @@ static void test_long_chunked_bodies(void **state)
                      "POST /echo HTTP/1.1\r\nHost: x\r\n"
                      "Transfer-Encoding: chunked\r\n\r\n800\r\n");
     memset(text + n, 'x', 0x800);
-    (void)strcpy(text + n + 0x800, "\r\n0\r\n\r\n");
+    (void)snprintf(text + n + 0x800, 16, "\r\n0\r\n\r\n");
     assert_non_null(strstr(TALK(text, "too_large"), "HTTP/1.1 413 "));
     n = snprintf(text, sizeof text,
                  "POST /echo HTTP/1.1\r\nHost: x\r\n"

@@ -23,6 +23,7 @@
 #define GIVE_UP_NS (5 * NS_PER_S)    // an unsent request
 #define ANSWER_MAX_NS (5 * NS_PER_S) // an answer that trickles
 #define SWEEP_NS (2 * NS_PER_MS)
+#define BURST_MS 50 // of new connections: what may be saved up for
 #define FLUSH_BYTES ((size_t)64 << 10)
 #define EVENTS 256
 
@@ -94,8 +95,9 @@ static void refill_tokens(Traffic *traffic, Mono now)
         return;
     traffic->tokens_at = now;
     traffic->open_tokens_milli += gained;
-    if (traffic->open_tokens_milli > rate * 1000)
-        traffic->open_tokens_milli = rate * 1000;
+    int64_t burst = rate * BURST_MS > 1000 ? rate * BURST_MS : 1000;
+    if (traffic->open_tokens_milli > burst)
+        traffic->open_tokens_milli = burst;
 }
 
 static void flush(Traffic *traffic, Buf *buf, int fd, const char *what)
@@ -219,13 +221,17 @@ static void send_request(Traffic *traffic, Camera *camera, Line *line, Mono now)
         try_ended(traffic, camera, result, reused, false, now);
 }
 
+// Takes a token, which a refused connect gives back: it costs nobody a handshake.
 static void open_line(Traffic *traffic, Camera *camera, Mono now)
 {
     Line *line = &camera->lines[camera->at];
     camera->deadline = mono_add(now, POLICY_CONNECT_NS);
+    traffic->open_tokens_milli -= 1000;
     if (connection_open(&line->connection, &traffic->tls, line->endpoint, camera->source,
-                        traffic->epoll, line) == CONNECTION_FAILED)
+                        traffic->epoll, line) == CONNECTION_FAILED) {
+        traffic->open_tokens_milli += 1000;
         try_ended(traffic, camera, TRY_CONNECT, false, false, now);
+    }
 }
 
 // Begins the current try: on the kept connection, else on a new one, as soon as that is allowed.
@@ -236,7 +242,6 @@ static void try_again(Traffic *traffic, Camera *camera, Mono now)
         send_request(traffic, camera, line, now);
         return;
     }
-    // A refused connect costs nobody a handshake and takes no token: see `connected`.
     if (traffic->open_tokens_milli >= 1000) {
         open_line(traffic, camera, now);
         return;
@@ -268,10 +273,10 @@ static void line_event(Traffic *traffic, Line *line, Mono now)
     bool current = camera->busy && line == &camera->lines[camera->at];
     bool reused = connection->answered > 0;
     TryResult result;
-    bool shaking = connection->state == CONNECTION_CONNECTING;
+    bool connecting = connection->state == CONNECTION_CONNECTING;
     ConnectionEvent event = connection_step(connection, traffic->epoll, line, &result);
-    if (shaking && connection->state >= CONNECTION_HANDSHAKE)
-        traffic->open_tokens_milli -= 1000;
+    if (connecting && event == CONNECTION_FAILED)
+        traffic->open_tokens_milli += 1000;
     if (!current) // an idle connection that the peer closed
         return;
     switch (event) {
@@ -311,15 +316,16 @@ static void open_waiting(Traffic *traffic, Mono now)
 {
     uint32_t n = traffic->options->n_clients;
     refill_tokens(traffic, now);
-    int64_t allowed = traffic->open_tokens_milli / 1000;
-    while (traffic->n_openers > 0 && allowed-- > 0) {
+    // At most one round: one that fails at once may stand in line again.
+    for (uint32_t left = traffic->n_openers; left > 0 && traffic->open_tokens_milli >= 1000;
+         left--) {
         Camera *camera = &traffic->cameras[traffic->openers[traffic->opener_at]];
         traffic->opener_at = (traffic->opener_at + 1) % n;
         traffic->n_openers--;
         camera->waiting = false;
         open_line(traffic, camera, now);
     }
-    while (traffic->ramp_next < n && allowed-- > 0) {
+    while (traffic->ramp_next < n && traffic->open_tokens_milli >= 1000) {
         Camera *camera = &traffic->cameras[traffic->ramp_next++];
         open_line(traffic, camera, now);
     }

@@ -122,6 +122,27 @@ static void put_latency(Buf *out, const DrillReport *report)
                   ms(stats_quantile_ns(&report->dead, QUANTILES[i].ppm)));
 }
 
+// What to look at when an objective was missed.
+static void put_failures(Buf *out, const DrillReport *report)
+{
+    buf_add_text(out, ",\"failures\":[");
+    for (uint32_t i = 0; i < report->n_failures; i++) {
+        const CameraRequest *request = &report->failures[i].request;
+        const ModelRegion *regions = report->model->regions;
+        buf_printf(out,
+                   "%s{\"at_ms\":%.3f,\"latency_ms\":%.3f,\"write\":%s,\"idempotent\":%s,"
+                   "\"first_gateway\":\"%s\",\"first\":\"%s\",\"last_gateway\":\"%s\","
+                   "\"last\":\"%s\",\"status\":%d}",
+                   i > 0 ? "," : "", report->failures[i].at_ms,
+                   ms(mono_since(request->ended, request->scheduled)),
+                   request->write ? "true" : "false", request->idempotent ? "true" : "false",
+                   regions[request->first_gateway].name, try_result_name(request->first),
+                   regions[request->last_gateway].name, try_result_name(request->last),
+                   request->status);
+    }
+    buf_add_char(out, ']');
+}
+
 static void put_objectives(Buf *out, const DrillObjective *objectives, uint32_t n)
 {
     buf_add_text(out, ",\"objectives\":[");
@@ -170,6 +191,7 @@ void drill_report_json(const DrillReport *report, const DrillObjective *objectiv
     put_figure(out, "recovered_ms", report->recovered_ms);
     buf_add_text(out, ",\"not_recovered\":");
     buf_add_json_string(out, report->not_recovered);
+    put_failures(out, report);
     put_objectives(out, objectives, n);
     buf_add_char(out, '}');
 }
@@ -180,6 +202,19 @@ static void text_figure(Buf *out, const char *what, double value, const char *un
         buf_printf(out, "  %-36s not measured\n", what);
     else
         buf_printf(out, "  %-36s %.0f%s%s\n", what, value, unit[0] != '\0' ? " " : "", unit);
+}
+
+static void text_failures(Buf *out, const DrillReport *report)
+{
+    for (uint32_t i = 0; i < report->n_failures; i++) {
+        const CameraRequest *request = &report->failures[i].request;
+        const ModelRegion *regions = report->model->regions;
+        buf_printf(out, "  failed %+.0f ms: %s, %s at %s, then %s at %s (status %d), %.0f ms\n",
+                   report->failures[i].at_ms, request->write ? "write" : "read",
+                   try_result_name(request->first), regions[request->first_gateway].name,
+                   try_result_name(request->last), regions[request->last_gateway].name,
+                   request->status, ms(mono_since(request->ended, request->scheduled)));
+    }
 }
 
 void drill_report_text(const DrillReport *report, const DrillObjective *objectives, uint32_t n,
@@ -211,6 +246,7 @@ void drill_report_text(const DrillReport *report, const DrillObjective *objectiv
     text_figure(out, "not readable during the fault", report->lost_now, "");
     text_figure(out, "not readable after healing", report->lost_after_heal, "");
     text_figure(out, "stored under two keys", report->duplicated_writes, "");
+    text_failures(out, report);
     buf_add_char(out, '\n');
     for (uint32_t i = 0; i < n; i++) {
         const DrillObjective *objective = &objectives[i];

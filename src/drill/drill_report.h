@@ -8,6 +8,8 @@
 
 #define FIGURE_NONE (-1.0) // not measured: null
 
+#define DRILL_FAILURES 20 // listed in a report
+
 typedef struct DrillReport {
     const char *name;   // "provider-down"
     const char *target; // "aws"
@@ -17,6 +19,12 @@ typedef struct DrillReport {
     Wall started;
     int64_t duration_ns;
     Stats surviving, dead; // by the gateway of the first try
+    uint32_t n_failures;   // the first ones of those that failed after the retry, or at a survivor
+    struct {
+        double at_ms; // of the due time, since the fault
+        CameraRequest request;
+    } failures[DRILL_FAILURES];
+    const Model *model; // names of the gateways
     uint64_t edge_retries_surviving, edge_retries_dead;
     uint64_t acknowledged;
     double duplicated_writes, lost_now, lost_after_heal; // counts, or FIGURE_NONE

@@ -338,6 +338,17 @@ static int end_traffic(Drill *drill)
     return r < 0 ? r : 0;
 }
 
+static void keep_failure(Drill *drill, const CameraRequest *request)
+{
+    DrillReport *report = drill->report;
+    if (report->n_failures == DRILL_FAILURES || request->first_gateway >= drill->model->n_regions ||
+        request->last_gateway >= drill->model->n_regions)
+        return;
+    report->failures[report->n_failures].at_ms =
+        (double)(request->scheduled.ns - drill->fault.ns) / 1e6;
+    report->failures[report->n_failures++].request = *request;
+}
+
 static int read_log(Drill *drill)
 {
     LayoutPath path = layout_dir(drill->options->dir, "cameras.requests");
@@ -357,6 +368,8 @@ static int read_log(Drill *drill)
         Stats *side =
             stats_side(&report->surviving, &report->dead, drill->options->regions, request);
         stats_add(side, request);
+        if (request->last != TRY_OK || (side == &report->surviving && request->first != TRY_OK))
+            keep_failure(drill, request);
         first = mono_min(first, request->scheduled);
         last = mono_max(last, request->ended);
         // What failed after healing belongs to healing.
@@ -469,6 +482,7 @@ int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reter
     *ret_report = (DrillReport){
         .name = options->name,
         .target = options->target,
+        .model = &options->conf->model,
         .duplicated_writes = FIGURE_NONE,
         .lost_now = FIGURE_NONE,
         .lost_after_heal = FIGURE_NONE,

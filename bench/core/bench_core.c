@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // bench_core: what a decision costs. A step over the guide's fleet, by kind of event, as an agent
 // sees them; a plan for fleets of up to 1,000 gateways (1 service, 2 classes, 64 groups), alone and
-// as a whole step in which one gateway is drained or released.
+// as a whole step in which one gateway is drained or released. By the wall clock: on a shared
+// machine the best and the median say what a decision costs, the 99th percentile what the machine
+// did.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,10 +47,9 @@ static void print(const char *what, Samples *samples)
     if (samples->n == 0)
         return;
     qsort(samples->ns, samples->n, sizeof *samples->ns, compare);
-    printf("%-44s %8zu %10.2f %10.2f %10.2f\n", what, samples->n,
+    printf("%-44s %8zu %10.2f %10.2f %10.2f\n", what, samples->n, (double)samples->ns[0] / 1e3,
            (double)samples->ns[samples->n / 2] / 1e3,
-           (double)samples->ns[samples->n * 99 / 100] / 1e3,
-           (double)samples->ns[samples->n - 1] / 1e3);
+           (double)samples->ns[samples->n * 99 / 100] / 1e3);
     free(samples->ns);
     *samples = (Samples){0};
 }
@@ -213,7 +214,7 @@ static void bench_plan_step(const Fixture *fixture, int rounds, Samples *samples
 int main(void)
 {
     static const uint32_t sizes[] = {6, 16, 100, 1000};
-    printf("%-44s %8s %10s %10s %10s\n", "", "runs", "median us", "p99 us", "worst us");
+    printf("%-44s %8s %10s %10s %10s\n", "", "runs", "best us", "median us", "p99 us");
     bench_steps();
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         Fixture *fixture = fixture_new(sizes[i], 3, 64);

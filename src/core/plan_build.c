@@ -19,6 +19,7 @@ typedef struct Build {
     PlanRoute *routes;
     CapacityRoute *loads;
     uint64_t *name_hash;
+    uint8_t *tiers; // of the class under way
 } Build;
 
 static int fill_names(Build *build)
@@ -28,7 +29,9 @@ static int fill_names(Build *build)
     const char **groups = arena_new_array(build->arena, const char *, model->n_groups);
     build->gateways = arena_new_array(build->arena, PlanGateway, model->n_regions);
     build->name_hash = arena_new_array(build->arena, uint64_t, model->n_regions);
-    if (services == NULL || groups == NULL || build->gateways == NULL || build->name_hash == NULL)
+    build->tiers = arena_new_array(build->arena, uint8_t, model->n_regions);
+    if (services == NULL || groups == NULL || build->gateways == NULL || build->name_hash == NULL ||
+        build->tiers == NULL)
         return ERROR_MEMORY;
     for (uint32_t i = 0; i < model->n_services; i++) {
         services[i].name = model->services[i].name;
@@ -100,13 +103,17 @@ static int fill_routes(Build *build)
     for (uint32_t s = 0; s < model->n_services; s++)
         for (uint32_t c = 0; c < SERVICE_CLASS_MAX; c++)
             pairs += model->services[s].classes >> c & 1;
-    SteerQuery query = {
-        .model = model, .facts = build->input->facts, .name_hash = build->name_hash, .exclude = -1};
+    SteerQuery query = {.model = model,
+                        .facts = build->input->facts,
+                        .name_hash = build->name_hash,
+                        .tiers = build->tiers,
+                        .exclude = -1};
     for (uint32_t s = 0; s < model->n_services; s++)
-        for (uint32_t c = 0; c < SERVICE_CLASS_MAX; c++)
+        for (uint32_t c = 0; c < SERVICE_CLASS_MAX; c++) {
+            query.budget_us = model->services[s].latency_budget_us;
+            query.class_ = (ServiceClass)c;
+            steer_tiers(&query, build->tiers);
             for (uint32_t g = 0; g < model->n_groups; g++, at++) {
-                query.budget_us = model->services[s].latency_budget_us;
-                query.class_ = (ServiceClass)c;
                 query.latency_us = model->groups[g].latency_us;
                 query.hash = hash_text(HASH_SEED, model->groups[g].name);
                 build->routes[at] = (PlanRoute){.service = s, .class_ = c, .group = g};
@@ -114,6 +121,7 @@ static int fill_routes(Build *build)
                 if (fill_route(build, &query, &build->routes[at], &build->loads[at]) < 0)
                     return ERROR_MEMORY;
             }
+        }
     build->plan->n_routes = n;
     build->plan->routes = build->routes;
     return 0;
@@ -213,6 +221,7 @@ static int fill_forward(Build *build)
                         .facts = facts,
                         .latency_us = own_latencies(build),
                         .name_hash = build->name_hash,
+                        .tiers = build->tiers,
                         .hash = build->name_hash[build->input->own],
                         .exclude = (int)build->input->own,
                         .own_votes_count = true};
@@ -226,6 +235,7 @@ static int fill_forward(Build *build)
                 model->services[s].latency_budget_us < query.budget_us)
                 query.budget_us = model->services[s].latency_budget_us;
         SteerOrder order;
+        steer_tiers(&query, build->tiers);
         steer_order(&query, &order);
         PlanEntry *entries = arena_new_array(build->arena, PlanEntry, order.n);
         if (entries == NULL)

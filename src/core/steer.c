@@ -14,7 +14,7 @@ typedef struct Candidate {
     uint32_t gateway;
 } Candidate;
 
-SteerTier steer_tier(const SteerQuery *query, uint32_t gateway)
+static SteerTier tier_of(const SteerQuery *query, uint32_t gateway)
 {
     const GatewayFacts *facts = &query->facts[gateway];
     switch (facts->state) {
@@ -34,6 +34,12 @@ SteerTier steer_tier(const SteerQuery *query, uint32_t gateway)
     return STEER_TIER_LIVE;
 }
 
+void steer_tiers(const SteerQuery *query, uint8_t *ret_tiers)
+{
+    for (uint32_t g = 0; g < query->model->n_regions; g++)
+        ret_tiers[g] = (uint8_t)tier_of(query, g);
+}
+
 static bool better(const SteerQuery *query, const Candidate *a, const Candidate *b)
 {
     if (a->tier != b->tier)
@@ -49,9 +55,10 @@ static bool better(const SteerQuery *query, const Candidate *a, const Candidate 
     return hash_a != hash_b ? hash_a > hash_b : a->gateway < b->gateway;
 }
 
-static Candidate candidate(const SteerQuery *query, uint32_t gateway, SteerTier tier,
+static Candidate candidate(const SteerQuery *query, uint32_t gateway,
                            const int64_t nearest[STEER_TIER_MAX])
 {
+    SteerTier tier = (SteerTier)query->tiers[gateway];
     int64_t latency = query->latency_us[gateway];
     int64_t cost = query->model->regions[gateway].egress_cost;
     bool far = latency > ns_add_saturated(nearest[tier], query->budget_us);
@@ -60,6 +67,15 @@ static Candidate candidate(const SteerQuery *query, uint32_t gateway, SteerTier 
                        .first = far ? latency : cost,
                        .second = far ? cost : latency,
                        .gateway = gateway};
+}
+
+// What nearly all gateways of a large fleet are: behind the worst of those that are kept. Says so
+// without building a candidate; false means only that the comparison decides.
+static bool surely_behind(const SteerQuery *query, uint32_t gateway, const Candidate *worst)
+{
+    SteerTier tier = (SteerTier)query->tiers[gateway];
+    return tier > worst->tier ||
+           (tier == worst->tier && worst->far && query->latency_us[gateway] > worst->first);
 }
 
 static void insert(const SteerQuery *query, Candidate *best, uint32_t *n, const Candidate *new)
@@ -88,10 +104,10 @@ static void keep_second_cloud(const SteerQuery *query, const int64_t nearest[STE
             return;
     bool found = false;
     for (uint32_t g = 0; g < query->model->n_regions; g++) {
-        SteerTier tier = steer_tier(query, g);
-        if (regions[g].cloud == cloud || (int)g == query->exclude || tier == STEER_TIER_NEVER)
+        if (regions[g].cloud == cloud || (int)g == query->exclude ||
+            query->tiers[g] == STEER_TIER_NEVER)
             continue;
-        Candidate other = candidate(query, g, tier, nearest);
+        Candidate other = candidate(query, g, nearest);
         if (!found || better(query, &other, &best[n - 1])) {
             best[n - 1] = other;
             found = true;
@@ -104,16 +120,14 @@ void steer_order(const SteerQuery *query, SteerOrder *ret_order)
     const uint32_t n_regions = query->model->n_regions;
     int64_t nearest[STEER_TIER_MAX];
     uint32_t in_tier[STEER_TIER_MAX] = {0};
-    SteerTier tiers[BOUND_REGIONS];
     for (int t = 0; t < STEER_TIER_MAX; t++)
         nearest[t] = INT64_MAX;
     for (uint32_t g = 0; g < n_regions; g++) {
-        tiers[g] = steer_tier(query, g);
         if ((int)g == query->exclude)
             continue;
-        in_tier[tiers[g]]++;
-        if (query->latency_us[g] < nearest[tiers[g]])
-            nearest[tiers[g]] = query->latency_us[g];
+        in_tier[query->tiers[g]]++;
+        if (query->latency_us[g] < nearest[query->tiers[g]])
+            nearest[query->tiers[g]] = query->latency_us[g];
     }
     // Everything `never`: the best of them all the same. A client that gets no address at all would
     // be worse served than one that meets a region which the operator forbade.
@@ -123,9 +137,10 @@ void steer_order(const SteerQuery *query, SteerOrder *ret_order)
     Candidate best[BOUND_ORDER];
     uint32_t n = 0;
     for (uint32_t g = 0; g < n_regions; g++) {
-        if ((int)g == query->exclude || (tiers[g] == STEER_TIER_NEVER && usable > 0))
+        if ((int)g == query->exclude || (query->tiers[g] == STEER_TIER_NEVER && usable > 0) ||
+            (n == BOUND_ORDER && surely_behind(query, g, &best[n - 1])))
             continue;
-        Candidate new = candidate(query, g, tiers[g], nearest);
+        Candidate new = candidate(query, g, nearest);
         insert(query, best, &n, &new);
     }
     if (usable == 0 && n > 1)

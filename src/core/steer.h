@@ -26,6 +26,7 @@ typedef struct SteerQuery {
     const GatewayFacts *facts;
     const int64_t *latency_us; // [n_regions]
     const uint64_t *name_hash; // [n_regions]
+    const uint8_t *tiers;      // [n_regions], by steer_tiers: the same for all groups of a class
     uint64_t hash;             // of the group's name
     int64_t budget_us;
     ServiceClass class_;
@@ -39,5 +40,6 @@ typedef struct SteerOrder {
     uint32_t gateways[BOUND_ORDER];
 } SteerOrder;
 
-SteerTier steer_tier(const SteerQuery *query, uint32_t gateway);
+// Reads everything in the query but latencies, hashes and tiers.
+void steer_tiers(const SteerQuery *query, uint8_t *ret_tiers);
 void steer_order(const SteerQuery *query, SteerOrder *ret_order);

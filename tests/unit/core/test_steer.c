@@ -18,6 +18,7 @@ static int64_t latency[N];
 static uint64_t names[N];
 static SteerQuery query;
 static SteerOrder order;
+static uint8_t tiers[N];
 
 static void prepare(uint32_t n, uint32_t clouds)
 {
@@ -34,6 +35,7 @@ static void prepare(uint32_t n, uint32_t clouds)
                          .facts = facts,
                          .latency_us = latency,
                          .name_hash = names,
+                         .tiers = tiers,
                          .class_ = SERVICE_CLASS_WRITE,
                          .exclude = -1};
 }
@@ -59,9 +61,15 @@ static int teardown(void **state)
     return 0;
 }
 
+static void steer(void)
+{
+    steer_tiers(&query, tiers);
+    steer_order(&query, &order);
+}
+
 static void assert_order(const char *expected) // digits are gateways
 {
-    steer_order(&query, &order);
+    steer();
     char text[BOUND_ORDER + 1] = "";
     for (uint32_t i = 0; i < order.n; i++)
         text[i] = (char)('0' + order.gateways[i]);
@@ -128,7 +136,7 @@ static void test_cost_within_the_latency_budget(void **state)
     query.budget_us = 20000;
     assert_order("210345");
     query.budget_us = INT64_MAX; // saturates
-    assert_int_equal((steer_order(&query, &order), order.n), 6);
+    assert_int_equal((steer(), order.n), 6);
 }
 
 static void test_ties_by_rendezvous(void **state)
@@ -139,12 +147,12 @@ static void test_ties_by_rendezvous(void **state)
         latency[g] = 5;
     for (uint64_t group = 0; group < 600; group++) {
         query.hash = hash_u64(HASH_SEED, group);
-        steer_order(&query, &order);
+        steer();
         firsts[order.gateways[0]]++;
         // When the first goes down, its groups move and no other's order changes.
         SteerOrder before = order;
         facts[before.gateways[0]].state = HEALTH_DOWN;
-        steer_order(&query, &order);
+        steer();
         assert_memory_equal(order.gateways, before.gateways + 1, 5 * sizeof(uint32_t));
         facts[before.gateways[0]].state = HEALTH_UP;
     }
@@ -160,7 +168,7 @@ static void test_unknown_latency_goes_last(void **state)
     assert_order("123450");
     for (uint32_t g = 0; g < 6; g++)
         latency[g] = LATENCY_UNKNOWN;
-    steer_order(&query, &order);
+    steer();
     assert_int_equal(order.n, 6);
 }
 
@@ -181,7 +189,7 @@ static void test_selection_is_the_front_of_the_sort(void **state)
             sorted[g] = g;
         }
         qsort(sorted, N, sizeof *sorted, by_latency);
-        steer_order(&query, &order);
+        steer();
         assert_int_equal(order.n, BOUND_ORDER);
         assert_memory_equal(order.gateways, sorted, (BOUND_ORDER - 1) * sizeof *sorted);
     }
@@ -192,13 +200,13 @@ static void test_a_second_cloud_is_kept(void **state)
     (void)state;
     fixture_free(fixture);
     prepare(N, 2); // 20 of the nearest cloud
-    steer_order(&query, &order);
+    steer();
     assert_int_equal(order.n, BOUND_ORDER);
     for (uint32_t i = 0; i + 1 < BOUND_ORDER; i++)
         assert_int_equal(order.gateways[i], i);
     assert_int_equal(order.gateways[BOUND_ORDER - 1], 20); // the nearest of the other one
     facts[20].state = HEALTH_DOWN;
-    steer_order(&query, &order);
+    steer();
     assert_int_equal(order.gateways[BOUND_ORDER - 1], 21);
 }
 

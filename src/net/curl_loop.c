@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
-// curl_loop: see curl_loop.h. A Socket is a descriptor with its poll handle:
-//
-//   sockopt callback ---> known ---> polled (a transfer uses it) <---> idle (kept; waits for
-//   hang-up)
-//                                                   |                    |
-//                                                   +--- closesocket callback: poll handle closed
-//
-// Sockets of curl itself (its resolver's pair) are never idle: they go with CURL_POLL_REMOVE. Poll
-// handles are freed by their close callbacks; the CurlLoop after the last of them.
+// curl_loop: see curl_loop.h. Each descriptor that curl waits for has a Socket with a poll handle,
+// from the first CURL_POLL_IN or OUT to CURL_POLL_REMOVE, which curl calls before it closes the
+// descriptor. Poll handles are freed by their close callbacks; the CurlLoop after the last of them.
 #include "curl_loop.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "clock.h"
@@ -24,8 +16,6 @@ typedef struct Socket {
     uv_poll_t poll; // first: the close callback frees the Socket
     CurlLoop *loop;
     int fd;
-    bool connection; // curl tells when it closes it
-    CurlLoopIdle idle;
 } Socket;
 
 struct CurlLoop {
@@ -37,8 +27,6 @@ struct CurlLoop {
     uv_idle_t no_wait; // makes the loop pass through poll without waiting
     bool curl_due, closing;
     unsigned handles; // open ones
-    Socket **by_fd;
-    size_t n_fds;
 };
 
 static void release(CurlLoop *loop)
@@ -46,7 +34,6 @@ static void release(CurlLoop *loop)
     if (--loop->handles > 0)
         return;
     CurlLoopOwner owner = loop->owner;
-    free(loop->by_fd);
     free(loop);
     owner.gone(owner.owner);
 }
@@ -64,24 +51,8 @@ static void on_socket_closed(uv_handle_t *handle)
     release(loop);
 }
 
-static Socket *socket_find(const CurlLoop *loop, int fd)
-{
-    return fd >= 0 && (size_t)fd < loop->n_fds ? loop->by_fd[fd] : NULL;
-}
-
 static Socket *socket_open(CurlLoop *loop, int fd)
 {
-    Socket *found = socket_find(loop, fd);
-    if (found != NULL || fd < 0)
-        return found;
-    size_t old = loop->n_fds;
-    if ((size_t)fd >= old) {
-        void *array = loop->by_fd;
-        if (alloc_grow(&array, &loop->n_fds, (size_t)fd + 1, sizeof(void *)) < 0)
-            return NULL;
-        loop->by_fd = array;
-        memset(loop->by_fd + old, 0, (loop->n_fds - old) * sizeof(void *));
-    }
     Socket *socket = alloc_zeroed(1, sizeof *socket);
     if (socket == NULL || uv_poll_init(loop->uv, &socket->poll, fd) < 0) {
         free(socket);
@@ -90,14 +61,14 @@ static Socket *socket_open(CurlLoop *loop, int fd)
     socket->loop = loop;
     socket->fd = fd;
     socket->poll.data = socket;
-    loop->by_fd[fd] = socket;
     loop->handles++;
+    (void)curl_multi_assign(loop->multi, fd, socket);
     return socket;
 }
 
 static void socket_close(Socket *socket)
 {
-    socket->loop->by_fd[socket->fd] = NULL;
+    (void)curl_multi_assign(socket->loop->multi, socket->fd, NULL);
     (void)uv_poll_stop(&socket->poll);
     uv_close((uv_handle_t *)&socket->poll, on_socket_closed);
 }
@@ -122,70 +93,34 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     progress(loop);
 }
 
-static void on_hang_up(uv_poll_t *poll, int status, int events)
-{
-    Socket *socket = poll->data;
-    (void)uv_poll_stop(poll);
-    CurlLoopIdle idle = socket->idle;
-    socket->idle = (CurlLoopIdle){0};
-    if (idle.closed != NULL)
-        idle.closed(idle.context);
-}
-
-static void socket_idle(Socket *socket, CURL *easy)
-{
-    const CurlLoopIdle *idle = NULL;
-    (void)uv_poll_stop(&socket->poll);
-    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&idle);
-    if (idle == NULL || idle->closed == NULL)
-        return;
-    socket->idle = *idle;
-    uv_unref((uv_handle_t *)&socket->poll); // a kept connection keeps no program alive
-    (void)uv_poll_start(&socket->poll, UV_DISCONNECT, on_hang_up);
-}
-
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *per_socket)
 {
     CurlLoop *loop = context;
-    Socket *socket = what == CURL_POLL_REMOVE ? socket_find(loop, fd) : socket_open(loop, fd);
-    if (socket == NULL)
-        return what == CURL_POLL_REMOVE ? 0 : -1;
+    Socket *socket = per_socket;
     if (what == CURL_POLL_REMOVE) {
-        if (socket->connection && !loop->closing)
-            socket_idle(socket, easy);
-        else
+        if (socket != NULL)
             socket_close(socket);
         return 0;
     }
+    if (socket == NULL)
+        socket = socket_open(loop, fd);
+    if (socket == NULL)
+        return -1;
     int events = 0;
     if (what != CURL_POLL_OUT)
         events |= UV_READABLE;
     if (what != CURL_POLL_IN)
         events |= UV_WRITABLE;
-    uv_ref((uv_handle_t *)&socket->poll);
     return uv_poll_start(&socket->poll, events, on_ready) < 0 ? -1 : 0;
 }
 
 static int on_socket_made(void *context, curl_socket_t fd, curlsocktype purpose)
 {
-    CurlLoop *loop = context;
 #ifdef IP_BIND_ADDRESS_NO_PORT
     int on = 1; // the port is chosen at connect: many connections from one address do not run out
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 #endif
-    Socket *socket = socket_open(loop, fd);
-    if (socket == NULL)
-        return CURL_SOCKOPT_ERROR;
-    socket->connection = true;
     return CURL_SOCKOPT_OK;
-}
-
-static int on_socket_unmade(void *context, curl_socket_t fd)
-{
-    Socket *socket = socket_find(context, fd);
-    if (socket != NULL)
-        socket_close(socket);
-    return close(fd);
 }
 
 static void after_poll(uv_check_t *check)
@@ -284,14 +219,9 @@ CURLM *curl_loop_multi(CurlLoop *loop)
     return loop->multi;
 }
 
-int curl_loop_prepare(CurlLoop *loop, CURL *easy, const CurlLoopIdle *idle)
+int curl_loop_prepare(CURL *easy)
 {
-    return curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made) == CURLE_OK &&
-                   curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, loop) == CURLE_OK &&
-                   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_unmade) ==
-                       CURLE_OK &&
-                   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, loop) == CURLE_OK &&
-                   curl_easy_setopt(easy, CURLOPT_PRIVATE, idle) == CURLE_OK
+    return curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made) == CURLE_OK
                ? 0
                : ERROR_MEMORY;
 }
@@ -301,10 +231,6 @@ void curl_loop_close(CurlLoop *loop)
     loop->closing = true;
     (void)curl_multi_cleanup(loop->multi); // closes the kept connections
     loop->multi = NULL;
-    for (size_t i = 0; i < loop->n_fds; i++) {
-        if (loop->by_fd[i] != NULL)
-            socket_close(loop->by_fd[i]);
-    }
     uv_handle_t *handles[] = {(uv_handle_t *)&loop->curl_timer, (uv_handle_t *)&loop->wake_timer,
                               (uv_handle_t *)&loop->after_poll, (uv_handle_t *)&loop->no_wait};
     for (unsigned i = 0; i < ARRAY_SIZE(handles); i++)

@@ -12,12 +12,6 @@
 
 typedef struct CurlLoop CurlLoop;
 
-// CURLOPT_PRIVATE of every transfer points to one of these.
-typedef struct CurlLoopIdle {
-    void (*closed)(void *context); // the kept connection was closed by the peer; NULL: nobody asks
-    void *context;
-} CurlLoopIdle;
-
 typedef struct CurlLoopOwner {
     void (*progress)(void *owner); // read curl_multi_info_read, expire deadlines
     void (*gone)(void *owner); // after curl_loop_close: the last handle is closed, memory is free
@@ -28,7 +22,7 @@ int curl_loop_new(uv_loop_t *loop, const CurlLoopOwner *owner, long connections_
                   CurlLoop **ret_loop, Error *reterr) MUST_CHECK;
 CURLM *curl_loop_multi(CurlLoop *loop);
 // Every transfer goes through this before it is added.
-int curl_loop_prepare(CurlLoop *loop, CURL *easy, const CurlLoopIdle *idle) MUST_CHECK;
+int curl_loop_prepare(CURL *easy) MUST_CHECK;
 // `progress` is called at this time; MONO_NEVER: not at all.
 void curl_loop_wake_at(CurlLoop *loop, Mono deadline);
 // All transfers have been removed. `gone` follows from the loop.

@@ -22,7 +22,6 @@
 #define CONNECTIONS_PER_HOST 8
 
 struct HttpRequest {
-    CurlLoopIdle idle;
     HttpClient *client;
     HttpRequest *previous, *next;
     CURL *easy;
@@ -176,9 +175,9 @@ static void on_progress(void *owner)
     while ((message = curl_multi_info_read(curl_loop_multi(client->loop), &left)) != NULL) {
         if (message->msg != CURLMSG_DONE)
             continue;
-        const CurlLoopIdle *idle = NULL;
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&idle);
-        request_complete((HttpRequest *)(void *)(uintptr_t)idle, message->data.result);
+        char *request = NULL;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+        request_complete((HttpRequest *)(void *)request, message->data.result);
         if (client->freed)
             return;
     }
@@ -324,6 +323,7 @@ static int set_connection(HttpClient *client, CURL *easy, const HttpRequestOptio
 
 static int set_rest(HttpRequest *request, CURL *easy, const HttpRequestOptions *options)
 {
+    SET(CURLOPT_PRIVATE, request);
     SET(CURLOPT_URL, options->url);
     SET(CURLOPT_HTTPHEADER, request->headers);
     if (request->connect_to != NULL)
@@ -348,7 +348,7 @@ static int request_set_up(HttpRequest *request, const HttpRequestOptions *option
         return error_set(reterr, r, "a header with a line break is refused");
     if (options->resolve != NULL && (r = set_connect_to(request, options->resolve)) < 0)
         return error_set(reterr, r, "'%s' is not name:port:address", options->resolve);
-    r = curl_loop_prepare(client->loop, request->easy, &request->idle);
+    r = curl_loop_prepare(request->easy);
     if (r >= 0)
         r = set_connection(client, request->easy, options);
     if (r >= 0)
@@ -369,7 +369,6 @@ int http_client_send(HttpClient *client, const HttpRequestOptions *options, Http
         return error_set(reterr, ERROR_MEMORY, "no memory for a request");
     }
     request->client = client;
-    request->idle = (CurlLoopIdle){options->closed, options->closed_context};
     request->done = done;
     request->context = context;
     request->body = BUF_INIT(options->max_body > 0 ? options->max_body : BOUND_BODY_BYTES);

@@ -36,8 +36,6 @@ typedef struct HttpResponse {
 } HttpResponse;
 
 typedef void HttpDone(void *context, const HttpResponse *response);
-// The peer closed the kept connection of an answered request while it was idle.
-typedef void HttpClosed(void *context);
 
 typedef struct HttpRequestOptions {
     const char *method;      // NULL: GET
@@ -51,8 +49,6 @@ typedef struct HttpRequestOptions {
     int64_t timeout_ns;         // to the last byte of the answer; 0: 30 s
     size_t max_body;            // of the answer; 0: BOUND_BODY_BYTES
     bool fresh;                 // do not use a kept connection
-    HttpClosed *closed;         // NULL: nobody asks
-    void *closed_context;       // must live as long as the client
 } HttpRequestOptions;
 
 int http_client_new(uv_loop_t *loop, const HttpClientOptions *options, HttpClient **ret_client,

@@ -25,7 +25,7 @@ typedef struct World {
     int status;
     bool hard, reused;
     char body[256], error[256], header[64];
-    int done, closed;
+    int done;
 } World;
 
 static void handle_echo(void *context, HttpExchange *exchange)
@@ -120,11 +120,6 @@ static void on_done(void *context, const HttpResponse *response)
     const char *header = http_response_header(response, "x-test");
     (void)snprintf(world->header, sizeof world->header, "%s", header != NULL ? header : "");
     world->done++;
-}
-
-static void on_closed(void *context)
-{
-    ((World *)context)->closed++;
 }
 
 static void request(World *world, HttpRequestOptions options)
@@ -313,13 +308,16 @@ static void test_bad_requests_of_ours_are_refused(void **state)
     assert_int_equal(world->done, 0);
 }
 
-static void test_closed_while_idle_is_told(void **state)
+static void test_closed_while_idle_is_sent_again(void **state)
 {
     World *world = *state;
-    FETCH(.url = "http://x/echo", .closed = on_closed, .closed_context = world);
-    assert_int_equal(world->closed, 0);
+    FETCH(.url = "http://x/echo");
     world->server = http_server_free(world->server);
-    loop_until(&world->loop, &world->closed, 1);
+    HttpServerOptions options = server_options(world);
+    assert_int_equal(http_server_new(&world->loop, &options, &world->server, NULL), 0);
+    FETCH(.url = "http://x/echo");
+    assert_int_equal(world->status, 200);
+    assert_false(world->reused);
 }
 
 static void test_requests_beyond_the_connections_wait(void **state)
@@ -535,7 +533,7 @@ int main(void)
         T(test_failures_are_hard_or_soft),
         T(test_refused_over_tcp_is_hard),
         T(test_bad_requests_of_ours_are_refused),
-        T(test_closed_while_idle_is_told),
+        T(test_closed_while_idle_is_sent_again),
         T(test_requests_beyond_the_connections_wait),
         T(test_malformed_requests),
         T(test_two_lengths_are_json_400),

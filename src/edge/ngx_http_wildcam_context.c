@@ -7,6 +7,9 @@
 #include "ngx_http_wildcam_module.h"
 
 
+static ngx_http_wildcam_ctx_t *spare;
+
+
 static void
 ngx_http_wildcam_view_cleanup(void *data)
 {
@@ -17,7 +20,38 @@ ngx_http_wildcam_view_cleanup(void *data)
 static void
 ngx_http_wildcam_ctx_cleanup(void *data)
 {
-    /* only marks the context in the list of cleanups */
+    ngx_http_wildcam_ctx_t *ctx;
+
+    ctx = data;
+
+    if (ctx->view) {
+        ngx_http_wildcam_view_release(ctx->view);
+    }
+
+    ctx->spare = spare;
+    spare = ctx;
+}
+
+
+/*
+ * From a list of spare ones, not from the request's pool: there it would often
+ * be what makes the pool grow by another block.
+ */
+
+static ngx_http_wildcam_ctx_t *
+ngx_http_wildcam_ctx_alloc(void)
+{
+    ngx_http_wildcam_ctx_t *ctx;
+
+    ctx = spare;
+
+    if (ctx) {
+        spare = ctx->spare;
+        ngx_memzero(ctx, offsetof(ngx_http_wildcam_ctx_t, tried));
+        return ctx;
+    }
+
+    return ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_wildcam_ctx_t));
 }
 
 
@@ -59,15 +93,15 @@ ngx_http_wildcam_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wildcam_ctx_t));
-    if (cln == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    ctx = ngx_http_wildcam_ctx_alloc();
+    if (cln == NULL || ctx == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_wildcam_ctx_t));
     ctx->request = r;
     cln->handler = ngx_http_wildcam_ctx_cleanup;
+    cln->data = ctx;
 
     ngx_http_set_ctx(r, ctx, ngx_http_wildcam_module);
 
@@ -89,15 +123,18 @@ ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx)
         return NGX_OK;
     }
 
-    cln = ngx_pool_cleanup_add(ctx->request->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
+    if (ctx->view) {
+        cln = ngx_pool_cleanup_add(ctx->request->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_wildcam_view_cleanup;
+        cln->data = ctx->view;
     }
 
     ctx->view = ngx_http_wildcam_worker.view;
     ctx->view->refs++;
-    cln->handler = ngx_http_wildcam_view_cleanup;
-    cln->data = ctx->view;
 
     return NGX_OK;
 }

@@ -101,7 +101,11 @@ typedef struct {
 
 /* One request, from its first upstream to its log line; survives the jump into
  * a named location. */
-typedef struct {
+typedef struct ngx_http_wildcam_ctx_s ngx_http_wildcam_ctx_t;
+
+struct ngx_http_wildcam_ctx_s {
+    /* the next one, while it belongs to no request */
+    ngx_http_wildcam_ctx_t          *spare;
     ngx_http_request_t              *request;
     ngx_http_wildcam_loc_conf_t     *conf;
     ngx_http_wildcam_view_t         *view;
@@ -109,26 +113,32 @@ typedef struct {
     ngx_http_wildcam_slot_t         *slot;   /* of the attempt in flight */
     ngx_queue_t                      queue;
     Mono                             started;
+    uint32_t                         n_tried;
+    uint32_t                         attempts;
+    uint32_t                         stale; /* closed idle connections met */
+    /* of the last failed attempt: 5xx as the target said, 502, 504 */
+    uint32_t                         status;
+    ServiceClass                     class_;
+    ngx_http_wildcam_kind_t          kind;
+    /* class_ and repeatable are known */
+    unsigned                         ready : 1;
+    /* idempotent, or it carries an Idempotency-Key */
+    unsigned                         repeatable : 1;
+    unsigned                         keyed : 1;
+    /* bytes of it reached a target */
+    unsigned                         sent : 1;
+    /* its next try was taken from the budget already */
+    unsigned                         paid : 1;
+    /* its next try costs nothing: an idle connection was closed */
+    unsigned                         free_try : 1;
+    /* refused: all down, and the service is closed then */
+    unsigned                         closed : 1;
+    unsigned                         traced : 1;
+    /* not cleared: n_tried and traced say what is in them */
     ngx_http_wildcam_slot_t         *tried[NGX_HTTP_WILDCAM_TRIED];
-    ngx_uint_t                       n_tried;
-    ngx_uint_t                       attempts;
-    ngx_uint_t                       stale; /* closed idle connections met */
-    ngx_uint_t   status; /* of the last failed attempt: 5xx as the target said,
-                            502, 504 */
-    ServiceClass class_;
-    ngx_http_wildcam_kind_t kind;
-    unsigned                ready : 1; /* class_ and repeatable are known */
-    unsigned repeatable : 1; /* idempotent, or it carries an Idempotency-Key */
-    unsigned keyed : 1;      /* it carries one */
-    unsigned sent : 1;       /* bytes of it reached a target */
-    unsigned paid : 1;     /* its next try was taken from the budget already */
-    unsigned free_try : 1; /* its next try costs nothing: an idle connection
-                              was closed */
-    unsigned
-        closed : 1; /* refused: all down, and the service is closed then */
-    unsigned traced : 1;
-    u_char   trace[NGX_HTTP_WILDCAM_TRACE];
-} ngx_http_wildcam_ctx_t;
+    u_char                           trace[NGX_HTTP_WILDCAM_TRACE];
+};
+
 
 /* State of this worker. */
 typedef struct {

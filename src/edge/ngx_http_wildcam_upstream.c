@@ -402,6 +402,7 @@ static ngx_int_t
 ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
     if (ctx->attempts == 0) {
+        pick_budget_request(&ngx_http_wildcam_worker.budget, now);
         return NGX_OK;
     }
 
@@ -502,7 +503,7 @@ ngx_http_wildcam_result(
     }
 
     if (status >= 500) {
-        ctx->status = status;
+        ctx->status = (uint32_t) status;
         return PICK_ERROR;
     }
 

@@ -53,23 +53,29 @@ static int watch_signals(uv_loop_t *loop, Signals *signals)
     return 0;
 }
 
+static int run_on(uv_loop_t *loop, const AgentOptions *options, Error *reterr)
+{
+    Signals signals = {0};
+    int r = agent_new(loop, options, &signals.agent, reterr);
+    if (r < 0)
+        return r;
+    r = watch_signals(loop, &signals);
+    if (r < 0)
+        return error_set(reterr, r, "watch signals: %s", uv_strerror(r));
+    (void)uv_run(loop, UV_RUN_DEFAULT);
+    signals.agent = agent_free(signals.agent);
+    return 0;
+}
+
 static int run(const AgentOptions *options, Error *reterr)
 {
     uv_loop_t loop;
     int r = uv_loop_init(&loop);
     if (r < 0)
         return error_set(reterr, r, "start the loop: %s", uv_strerror(r));
-    Signals signals = {0};
-    r = agent_new(&loop, options, &signals.agent, reterr);
-    if (r < 0)
-        return r;
-    r = watch_signals(&loop, &signals);
-    if (r < 0)
-        return error_set(reterr, r, "watch signals: %s", uv_strerror(r));
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    signals.agent = agent_free(signals.agent);
+    r = run_on(&loop, options, reterr);
     (void)uv_loop_close(&loop);
-    return 0;
+    return r;
 }
 
 int main(int argc, char **argv)

@@ -88,9 +88,9 @@ static int http_result(ReadyCheck *check)
         return -1;
     check->got += (size_t)n;
     check->answer[check->got] = '\0';
-    if (check->got < 12) // "HTTP/1.1 200"
+    if (check->got < 13) // "HTTP/1.1 200 "
         return 0;
-    return strncmp(check->answer, "HTTP/1.", 7) == 0 && strncmp(check->answer + 8, " 200", 4) == 0
+    return strncmp(check->answer, "HTTP/1.", 7) == 0 && strncmp(check->answer + 8, " 200 ", 5) == 0
                ? 1
                : -1;
 }

@@ -297,7 +297,7 @@ def test_locked_table_is_503_within_the_limit(backend, region):
             pass
         begun = time.monotonic()
         answer = post(backend, detection(), new_key())
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4  # two limits of 1 s, on a busy machine
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "1"
         assert answer.json["error"]["code"] == "database_unavailable"
@@ -319,11 +319,11 @@ def test_killed_database_comes_back(backend, region):
     assert answer.status == 503
     assert backend.request("GET", "/api/detections").status == 503
     assert backend.request("GET", "/api/version").status == 200
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 5
     region.database.start()
     begun = time.monotonic()
     backend.ready()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 5
     assert post(backend, detection(), key).status == 200  # nothing that was acknowledged is lost
     assert backend.process.poll() is None
 
@@ -364,7 +364,7 @@ def test_hung_database_is_503_and_comes_back(backend, region):
     try:
         begun = time.monotonic()
         assert post(backend, detection(), new_key()).status == 503
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4  # two limits of 1 s, on a busy machine
         pgkit.until(lambda: backend.health().status == 503, "health without a class", 3)
     finally:
         region.database.signal(signal.SIGCONT)

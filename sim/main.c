@@ -9,6 +9,8 @@
 #include "sim_random.h"
 #include "sim_scenario.h"
 
+#define MANY_ROUNDS 5 // so many that some verdict must have changed
+
 typedef struct Options {
     uint64_t seed, random_events, trials, loss_ppm;
     bool world, core_only, fleet_only, all, list, quiet;
@@ -87,33 +89,39 @@ static int run_scenario(const SimScenario *scenario, const Options *o)
     return r < 0 ? 1 : 0;
 }
 
+// One part of a random run: a single core, or fleets. A replay (of one round) shows its timeline.
+static int run_random_part(const Options *o, bool fleet)
+{
+    SimRandomResult result;
+    Error err = ERROR_INIT;
+    Buf timeline = BUF_INIT(64U << 20);
+    Buf *shown = o->random_events == 1 && !o->quiet ? &timeline : NULL;
+    const char *name = fleet ? "fleet" : "core";
+    int r = fleet ? sim_random_fleet(o->seed, o->random_events, shown, &result, &err)
+                  : sim_random_core(o->seed, o->random_events, &result, &err);
+    if (r >= 0 && result.rounds >= MANY_ROUNDS && result.verdicts == 0)
+        r = error_set(&err, ERROR_NOT_HELD, "no verdict ever changed: nothing was tested");
+    if (shown != NULL)
+        (void)fputs(buf_text(shown), stdout);
+    (void)printf("%-5s seed %" PRIu64 ": %" PRIu64 " rounds, %" PRIu64 " events, %" PRIu64
+                 " refused, %" PRIu64 " verdicts changed, digest %016" PRIx64 "\n",
+                 name, o->seed, result.rounds, result.events, result.errors, result.verdicts,
+                 result.digest);
+    if (r < 0)
+        (void)printf("FAILED: %s\n  replay: wildcam-sim --random 1 --%s --seed %" PRIu64 "\n",
+                     error_text(&err), name, result.bad_seed);
+    buf_done(&timeline);
+    error_done(&err);
+    return r < 0 ? 1 : 0;
+}
+
 static int run_random(const Options *o)
 {
-    static const struct {
-        const char *name;
-        int (*run)(uint64_t, uint64_t, SimRandomResult *, Error *);
-    } PARTS[] = {{"core", sim_random_core}, {"fleet", sim_random_fleet}};
-    bool wanted[] = {!o->fleet_only, !o->core_only};
     int exit_code = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
-        if (!wanted[i])
-            continue;
-        SimRandomResult result;
-        Error err = ERROR_INIT;
-        int r = PARTS[i].run(o->seed, o->random_events, &result, &err);
-        if (r >= 0 && result.verdicts == 0)
-            r = error_set(&err, ERROR_NOT_HELD, "no verdict ever changed: nothing was tested");
-        (void)printf("%-5s seed %" PRIu64 ": %" PRIu64 " rounds, %" PRIu64 " events, %" PRIu64
-                     " refused, %" PRIu64 " verdicts changed, digest %016" PRIx64 "\n",
-                     PARTS[i].name, o->seed, result.rounds, result.events, result.errors,
-                     result.verdicts, result.digest);
-        if (r < 0) {
-            (void)printf("FAILED: %s\n  replay: wildcam-sim --random 1 --%s --seed %" PRIu64 "\n",
-                         error_text(&err), PARTS[i].name, result.bad_seed);
-            exit_code = 1;
-        }
-        error_done(&err);
-    }
+    if (!o->fleet_only)
+        exit_code |= run_random_part(o, false);
+    if (!o->core_only)
+        exit_code |= run_random_part(o, true);
     return exit_code;
 }
 

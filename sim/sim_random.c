@@ -89,8 +89,9 @@ static int run_round(SimFleet *fleet, Rng *rng, Error *reterr)
             continue;
         Intent intent;
         wish_ns += below(rng, 40 * NS_PER_S) + 1;
-        r = sim_fleet_intent(fleet, (uint32_t)rng_below(rng, SIM_REGIONS),
-                             some_intent(rng, (Mono){fleet->now_ns}, &intent), reterr);
+        uint32_t agent = (uint32_t)rng_below(rng, SIM_REGIONS);
+        const Intent *wish = some_intent(rng, (Mono){fleet->now_ns}, &intent);
+        r = sim_fleet_intent(fleet, agent, wish, reterr);
         if (r < 0)
             return r;
     }
@@ -105,7 +106,7 @@ static int run_round(SimFleet *fleet, Rng *rng, Error *reterr)
     return r < 0 ? r : sim_fleet_check_calm(fleet, reterr);
 }
 
-static int one_round(uint64_t seed, SimRandomResult *result, Error *reterr)
+static int one_round(uint64_t seed, Buf *timeline, SimRandomResult *result, Error *reterr)
 {
     Rng rng = rng_seeded(seed);
     SimFault faults[FAULTS_MAX];
@@ -119,6 +120,7 @@ static int one_round(uint64_t seed, SimRandomResult *result, Error *reterr)
         .around_the_world = rng_below(&rng, 2) == 0,
         .loss_ppm = rng_below(&rng, 2) == 0 ? 1000 : 0,
         .traffic_rps = rng_below(&rng, 3) == 0 ? (uint32_t)rng_below(&rng, 2000) : 0,
+        .timeline = timeline,
         .chaos_ppm = rng_below(&rng, 2) == 0 ? (uint32_t)rng_below(&rng, 100000) : 0,
     };
     SimFleet *fleet;
@@ -134,12 +136,13 @@ static int one_round(uint64_t seed, SimRandomResult *result, Error *reterr)
     return r;
 }
 
-int sim_random_fleet(uint64_t seed, uint64_t events, SimRandomResult *result, Error *reterr)
+int sim_random_fleet(uint64_t seed, uint64_t events, Buf *timeline, SimRandomResult *result,
+                     Error *reterr)
 {
     *result = (SimRandomResult){.digest = HASH_SEED};
     while (result->events < events) {
         result->bad_seed = seed + result->rounds++;
-        int r = one_round(result->bad_seed, result, reterr);
+        int r = one_round(result->bad_seed, timeline, result, reterr);
         if (r < 0)
             return r;
     }

@@ -4,6 +4,7 @@
 #pragma once
 #include <stdint.h>
 
+#include "buf.h"
 #include "error.h"
 
 typedef struct SimRandomResult {
@@ -16,7 +17,8 @@ typedef struct SimRandomResult {
 } SimRandomResult;
 
 // Whole fleets under random faults, late, lost and doubled effects; afterwards all must be calm.
-int sim_random_fleet(uint64_t seed, uint64_t events, SimRandomResult *result,
+// What the agents decided goes to `timeline`, if there is one.
+int sim_random_fleet(uint64_t seed, uint64_t events, Buf *timeline, SimRandomResult *result,
                      Error *reterr) MUST_CHECK;
 // One core and its twin under events of every kind, sound and nonsense, over deployments of every
 // size; memory runs short now and then for one of the two, and both must stay equal.

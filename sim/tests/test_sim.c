@@ -39,8 +39,8 @@ static void random_runs_repeat(void **state)
     assert_int_equal(sim_random_core(77, 3000, &a, NULL), 0);
     assert_int_equal(sim_random_core(77, 3000, &b, NULL), 0);
     assert_memory_equal(&a, &b, sizeof a);
-    assert_int_equal(sim_random_fleet(77, 1000, &a, NULL), 0);
-    assert_int_equal(sim_random_fleet(77, 1000, &b, NULL), 0);
+    assert_int_equal(sim_random_fleet(77, 1000, NULL, &a, NULL), 0);
+    assert_int_equal(sim_random_fleet(77, 1000, NULL, &b, NULL), 0);
     assert_memory_equal(&a, &b, sizeof a);
 }
 

@@ -15,6 +15,7 @@
 #include "files.h"
 #include "pki.h"
 #include "ports.h"
+#include "region.h"
 #include "region_spec.h"
 #include "supervisor.h"
 #include "tell.h"
@@ -229,6 +230,8 @@ static int prepare(Fleet *fleet, const char *fleet_file, const char *dir, Error 
     identity_lower(&fleet->identity);
     const char *state = fleet->context.dir.text;
     r = supervisor_lock(state, &fleet->lock, reterr);
+    if (r == 0)
+        r = region_check(&fleet->identity, reterr);
     if (r == 0)
         r = keep_files(fleet, fleet_file, bytes, len, reterr);
     if (r == 0)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "clock.h"
@@ -135,17 +136,29 @@ static int say_what_is_missing(Watch *watch, Error *reterr)
                       watch->fleet->shown_dir.text);
 }
 
+static int supervisor_gone(const Watch *watch, Error *reterr)
+{
+    char line[256];
+    LayoutPath log = layout_dir(watch->fleet->context.dir.text, "supervisor.log");
+    last_line(log.text, line, sizeof line);
+    int r = error_set(reterr, ERROR_UNAVAILABLE, "the supervisor has ended: %s", line);
+    return error_hint(reterr, r, "Its log: %s/supervisor.log", watch->fleet->shown_dir.text);
+}
+
 static int watch_until(Watch *watch, Mono end, const volatile int *stop, Error *reterr)
 {
     for (;;) {
         if (*stop != 0)
-            return error_set(reterr, ERROR_CONFLICT, "interrupted");
+            return error_hint(reterr, error_set(reterr, ERROR_CONFLICT, "interrupted"),
+                              "What was started goes on; 'wildcam down' ends it.");
         Error err = ERROR_INIT;
         int r = look_at_programs(watch, &err);
         if (r == 0 && watch->all_running)
             r = look_at_health(watch, &err);
         bool begins = r == ERROR_NOT_FOUND && mono_since(clock_mono(), watch->begun) < NS_PER_S;
         if (r == 1 || (r < 0 && !begins)) {
+            if (r == ERROR_NOT_FOUND)
+                r = supervisor_gone(watch, &err);
             if (r < 0 && reterr != NULL)
                 *reterr = err;
             return r < 0 ? r : 0;
@@ -174,6 +187,25 @@ int up_watch(const Fleet *fleet, int64_t timeout_ns, const volatile int *stop, E
     return watch_until(&watch, mono_add(watch.begun, timeout_ns), stop, reterr);
 }
 
+// `path` without the working folder in front.
+static const char *below(const LayoutPath *here, const char *path)
+{
+    size_t len = strlen(here->text);
+    return len > 1 && strncmp(path, here->text, len) == 0 && path[len] == '/' ? path + len + 1
+                                                                              : path;
+}
+
+// How the user can call us from here.
+static void own_command(const LayoutPath *here, LayoutPath *ret_command)
+{
+    LayoutPath self;
+    ssize_t n = readlink("/proc/self/exe", self.text, sizeof self.text - 1);
+    self.text[n > 0 ? n : 0] = '\0';
+    bool installed = n <= 0 || strncmp(self.text, "/usr/", 5) == 0;
+    (void)snprintf(ret_command->text, sizeof ret_command->text, "%s",
+                   installed ? "wildcam" : below(here, self.text));
+}
+
 void up_greet(const Fleet *fleet)
 {
     json_t *view = NULL;
@@ -185,10 +217,19 @@ void up_greet(const Fleet *fleet)
     const ModelRegion *first = &fleet->context.conf->model.regions[0];
     const char *dir = fleet->shown_dir.text;
     const char *cloud = fleet->context.conf->model.clouds[first->cloud].name;
+    LayoutPath here = {{0}}, command;
+    char option[LAYOUT_PATH_MAX + 16] = "";
+    if (getcwd(here.text, sizeof here.text) == NULL)
+        here.text[0] = '\0';
+    own_command(&here, &command);
+    dir = below(&here, dir);
+    if (strcmp(dir, "run") != 0) // the default
+        (void)snprintf(option, sizeof option, " --dir %s", dir);
     (void)printf("\nThree things to try (in another terminal):\n"
                  "  curl --cacert %s/pki/ca.pem https://%s:%u/api/detections\n"
-                 "  wildcam why --dir %s --client 127.0.0.1\n"
-                 "  wildcam drill provider-down --dir %s --provider %s\n",
-                 dir, first->address, first->edge_port, dir, dir, cloud);
+                 "  %s why%s --client 127.100.33.1\n"
+                 "  %s drill provider-down%s --provider %s\n",
+                 dir, first->address, first->edge_port, command.text, option, command.text, option,
+                 cloud);
     (void)fflush(stdout);
 }

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -60,15 +61,39 @@ NORETURN static void child(const Identity *identity, const RegionSpec *spec, con
     region_init_run(spec, keep_channel);
 }
 
-static int explain(int errnum, const Identity *identity, const RegionSpec *spec, Error *reterr)
+static int explain(int errnum, const Identity *identity, const char *region, Error *reterr)
 {
-    int r = error_errno(reterr, errnum, "region '%s': make its namespace", spec->name);
+    int r = error_errno(reterr, errnum, "region '%s': make its namespace", region);
     if (identity->root)
-        return r;
+        return error_hint(reterr, r,
+                          "Root needs CAP_SYS_ADMIN for that; containers often have it "
+                          "taken away (docker run --privileged gives it).");
     return error_hint(reterr, r,
                       "A normal user needs user namespaces: look at "
                       "/proc/sys/user/max_user_namespaces and "
                       "/proc/sys/kernel/unprivileged_userns_clone, or run as root.");
+}
+
+static int flags_for(const Identity *identity)
+{
+    return CLONE_NEWPID | (identity->root ? 0 : CLONE_NEWUSER);
+}
+
+int region_check(const Identity *identity, Error *reterr)
+{
+    identity_raise(identity);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(unshare(flags_for(identity)) == 0 ? 0 : errno > 0 && errno < 256 ? errno : EPERM);
+    identity_lower(identity);
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0)
+        return error_errno(reterr, errno, "fork");
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0
+               ? 0
+               : explain(WIFEXITED(status) ? WEXITSTATUS(status) : EPERM, identity, "any", reterr);
 }
 
 int region_start(const Identity *identity, const RegionSpec *spec, const int alive[2],
@@ -80,7 +105,7 @@ int region_start(const Identity *identity, const RegionSpec *spec, const int ali
     uid_t uid = getuid();
     gid_t gid = getgid();
     struct clone_args args = {
-        .flags = CLONE_NEWPID | (identity->root ? 0U : (unsigned)CLONE_NEWUSER),
+        .flags = (unsigned)flags_for(identity),
         .exit_signal = SIGCHLD,
     };
     identity_raise(identity);
@@ -92,7 +117,7 @@ int region_start(const Identity *identity, const RegionSpec *spec, const int ali
     (void)close(pair[1]);
     if (pid < 0) {
         (void)close(pair[0]);
-        return explain(errnum, identity, spec, reterr);
+        return explain(errnum, identity, spec->name, reterr);
     }
     *ret_process = (RegionProcess){.pid = (pid_t)pid, .channel = pair[0]};
     return 0;

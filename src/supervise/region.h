@@ -11,6 +11,8 @@ typedef struct RegionProcess {
     int channel; // our end
 } RegionProcess;
 
+// Can namespaces be made here at all? Tried in a child, so that `up` says it on the terminal.
+int region_check(const Identity *identity, Error *reterr) MUST_CHECK;
 // Root: a PID namespace, the init drops to the run user. Normal user: a user and a PID namespace.
 // `alive` is a pipe that only the supervisor keeps open for writing: end of file at the reading end
 // means that it died before the death signal was armed. Call from the main thread only (the death

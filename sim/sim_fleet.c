@@ -191,16 +191,39 @@ static int agent_event(SimFleet *fleet, const SimEvent *event, Error *reterr)
     }
 }
 
+static bool is_apart(const SimFleet *fleet)
+{
+    const SimAgent *first = NULL;
+    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+        const SimAgent *agent = &fleet->agents[i];
+        if (agent->core == NULL || core_self_status(agent->core, sim_agent_mono(fleet, i)).alone)
+            continue;
+        if (first != NULL && first->held != agent->held)
+            return true;
+        first = agent;
+    }
+    return false;
+}
+
+static void advance_time(SimFleet *fleet, int64_t now_ns)
+{
+    if (fleet->changed)
+        fleet->apart = is_apart(fleet);
+    if (fleet->apart)
+        fleet->apart_ns += now_ns - fleet->now_ns;
+    fleet->now_ns = now_ns;
+    fleet->changed = false;
+}
+
 int sim_fleet_step(SimFleet *fleet, int64_t end_ns, Error *reterr)
 {
     if (fleet->heap.n == 0 || fleet->heap.events[0].at_ns >= end_ns) {
-        fleet->now_ns = end_ns;
+        advance_time(fleet, end_ns);
         return 0;
     }
     SimEvent event;
     (void)sim_heap_pop(&fleet->heap, &event);
-    fleet->now_ns = event.at_ns;
-    fleet->changed = false;
+    advance_time(fleet, event.at_ns);
     if (event.kind >= SIM_STOP) {
         int r = world_event(fleet, &event, reterr);
         return r < 0 ? r : 1;

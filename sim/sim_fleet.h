@@ -36,7 +36,9 @@ typedef struct SimFleet {
     SimAgent agents[SIM_REGIONS];
     int64_t now_ns;
     uint64_t seed, steps;
-    uint64_t digest;      // over everything that the cores said; same seed, same digest
+    uint64_t digest;  // over everything that the cores said; same seed, same digest
+    int64_t apart_ns; // time in which agents that are not alone held different gateways
+    bool apart;
     bool changed;         // by the last event: a verdict or a plan
     uint32_t traffic_rps; // requests at each edge; 0: none
     uint32_t chaos_ppm;   // share of events that come late, twice or not at all

@@ -135,6 +135,9 @@ static int check_end(const SimFleet *fleet, const SimScenario *scenario, const L
         if (expect->once && (looked->met[i] & expect->who) != expect->who)
             return error_set(reterr, ERROR_NOT_HELD, "%s: only agents 0x%02x ever held 0x%02x",
                              scenario->name, looked->met[i], expect->held);
+        if (expect->max_apart_ms > 0 && fleet->apart_ns > expect->max_apart_ms * MS)
+            return error_set(reterr, ERROR_NOT_HELD, "%s: agents disagreed for %lld ms",
+                             scenario->name, (long long)(fleet->apart_ns / MS));
         for (uint32_t a = 0; a < SIM_REGIONS; a++)
             if (expect->max_transitions > 0 &&
                 fleet->agents[a].transitions > expect->max_transitions)

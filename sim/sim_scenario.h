@@ -16,6 +16,7 @@ typedef struct SimExpect {
     uint32_t last; // gateways that stand first in none of its routes
     uint32_t slow; // gateways that it calls slow, at least
     bool once;
+    int64_t max_apart_ms;     // at the end, how long agents that hear most others disagreed; 0: any
     uint32_t max_transitions; // at until_ms, over all gateways; 0: not looked at
 } SimExpect;
 

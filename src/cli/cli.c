@@ -2,6 +2,7 @@
 // cli: see cli.h. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the checked thing does not hold.
 #include "cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,7 +114,8 @@ int cli_options(const Verb *verb, const Option *options, size_t n, int argc, cha
         return error_hint(reterr, r, "'wildcam %s --help' lists the options.", verb->name);
     if (!help)
         return 0;
-    (void)printf("usage: wildcam %s %s\n\n%s.\n\n", verb->name, verb->usage, verb->summary);
+    (void)printf("usage: wildcam %s %s\n\n%c%s.\n\n", verb->name, verb->usage,
+                 toupper((unsigned char)verb->summary[0]), verb->summary + 1);
     options_help(all, n + 1);
     return 1;
 }

@@ -13,11 +13,15 @@
 #include "control.h"
 
 static const struct {
-    const char *name, *command;
+    const char *name, *command, *usage;
     int least, most; // operands behind the name
 } ACTIONS[] = {
-    {"kill", "kill", 1, 64},   {"start", "start", 1, 64},    {"hang", "stop", 1, 64},
-    {"resume", "cont", 1, 64}, {"restart", "restart", 2, 2}, {"signal", "signal", 3, 3},
+    {"kill", "kill", "kill REGION...: SIGKILL of everything in it; it stays down", 1, 64},
+    {"start", "start", "start REGION...: start killed ones", 1, 64},
+    {"hang", "stop", "hang REGION...: SIGSTOP of everything in it", 1, 64},
+    {"resume", "cont", "resume REGION...: and back", 1, 64},
+    {"restart", "restart", "restart REGION PROGRAM: stop and start one program", 2, 2},
+    {"signal", "signal", "signal REGION PROGRAM SIGNAL: KILL, TERM, HUP ...", 3, 3},
 };
 
 // The error of an answer {"ok": false, "error": ..., "hint": ...}.
@@ -70,6 +74,8 @@ int verb_region(const Verb *verb, int argc, char **argv, Error *reterr)
     };
     int operands,
         r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
+    for (size_t i = 0; r == 1 && i < ARRAY_SIZE(ACTIONS); i++)
+        (void)printf("%s  %s\n", i == 0 ? "\n" : "", ACTIONS[i].usage);
     if (r == 0)
         r = cli_operands(verb, operands, 2, 65, reterr);
     if (r != 0)

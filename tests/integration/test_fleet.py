@@ -35,6 +35,14 @@ def test_status_json_keeps_its_contract(fleet):
     fleet.wait_healthy()
     view = fleet.status()
     assert set(view) == {"generation", "regions", "gateways", "intents", "alarms"}
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cli.md").read_text()
+    section = re.search(r"^## status.*?(?=^## )", page, re.M | re.S)[0]
+    for name in ("regions", "gateways"):
+        row = re.search(rf"^\| `{name}\[\]` \|(.*)\|$", section, re.M)[1]
+        documented = re.findall(r"`(\w+)(?:\[\])?`", re.sub(r"\([^)]*\)", "", row))
+        assert len(documented) >= 5
+        for item in view[name]:
+            assert set(documented) <= set(item)
     assert [r["region"] for r in view["regions"]] == REGIONS
     for region in view["regions"]:
         assert {"region", "cloud", "origin", "address", "ports", "state", "classes", "plan", "plan_age_ms", "replicas",
@@ -289,6 +297,17 @@ def test_help_goes_to_stdout_and_fits_80_columns(verb):
     assert wrong.returncode == 2 and wrong.stdout == ""
     assert "'--frobnicate'" in wrong.stderr and "HINT:" in wrong.stderr
     assert len(wrong.stderr.splitlines()) == 2, "a specific message, not the whole help"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_page_documents_every_verb_and_option(verb):
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cli.md").read_text()
+    titles = [t.strip() for line in re.findall(r"^## (.*)$", page, re.M) for t in line.split(",")]
+    assert verb in titles
+    section = re.search(rf"^## [^\n]*\b{verb}\b.*?(?=^## |\Z)", page, re.M | re.S)[0]
+    text = subprocess.run([WILDCAM, verb, "--help"], capture_output=True, text=True, check=True).stdout
+    for option in re.findall(r"^  (--\w+)", text, re.M):
+        assert option == "--help" or option in section, option
 
 
 def test_the_front_page_lists_every_verb():

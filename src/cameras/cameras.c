@@ -122,8 +122,11 @@ static int cut_torn_tail(const char *path, Error *reterr)
         return r;
     Cursor cursor = cursor_of(bytes, len);
     RecordsItem item;
-    while ((r = records_next(&cursor, &item)) > 0)
-        continue;
+    do
+        r = records_next(&cursor, &item);
+    while (r > 0);
+    if (r < 0)
+        return error_set(reterr, r, "%s: byte %zu: not a ledger", path, cursor.at);
     if (cursor_left(&cursor) > 0 && truncate(path, (off_t)cursor.at) < 0)
         return error_errno(reterr, errno, "%s", path);
     return 0;

@@ -61,8 +61,9 @@ static HttpAnswerState read_header(HttpAnswer *answer)
     } else if ((value = header_value(answer, "Connection")) != NULL) {
         answer->close = answer->close || strcasecmp(value, "close") == 0;
     } else if ((value = header_value(answer, "Wildcam-Region")) != NULL) {
-        if (strlen(value) < sizeof answer->region)
-            strcpy(answer->region, value);
+        size_t len = strlen(value);
+        if (len < sizeof answer->region)
+            memcpy(answer->region, value, len + 1);
     }
     return HTTP_ANSWER_HEADER;
 }

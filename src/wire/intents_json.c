@@ -30,7 +30,7 @@ static bool target_is_prefix(const char *target)
            ip_prefix_parse(target + strlen("prefix:"), &prefix) == 0;
 }
 
-static bool target_fits(IntentKind kind, const char *target)
+bool intents_json_fits(IntentKind kind, const char *target)
 {
     bool region = has_prefix(target, "region:"), cloud = has_prefix(target, "cloud:");
     bool fleet = strcmp(target, "fleet") == 0;
@@ -103,8 +103,9 @@ static const char *text_or_empty(JsonReader *reader, const json_t *object, const
 
 static void get_wish(JsonReader *reader, const json_t *object, Intent *intent)
 {
+    ASSERT(intent->kind < INTENT_KIND_MAX);
     intent->target = json_reader_text(reader, object, "target", 1, BOUND_NAME + 16);
-    if (reader->r == 0 && !target_fits(intent->kind, intent->target))
+    if (reader->r == 0 && !intents_json_fits(intent->kind, intent->target))
         json_reader_fail(reader, "target", ERROR_RANGE, "'%s' does not fit kind '%s'",
                          intent->target, KIND_NAMES[intent->kind]);
     intent->author = text_or_empty(reader, object, "author", 0, BOUND_TEXT);

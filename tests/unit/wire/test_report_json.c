@@ -273,6 +273,21 @@ static void test_intents_on_disk(void **state)
     buf_done(&buf);
 }
 
+// wire keeps the names itself, because it does not link the core.
+static void test_names_of_kinds(void **state)
+{
+    for (int kind = 0; kind < INTENT_KIND_MAX; kind++) {
+        Intent intent = SAMPLE_INTENTS[kind];
+        assert_int_equal(intent.kind, kind);
+        Buf buf = BUF_INIT(0), want = BUF_INIT(0);
+        assert_int_equal(intents_json_encode(&intent, 1, &buf), 0);
+        buf_printf(&want, "{\"kind\":\"%s\"", intent_kind_name((IntentKind)kind));
+        assert_non_null(strstr(buf_text(&buf), buf_text(&want)));
+        buf_done(&want);
+        buf_done(&buf);
+    }
+}
+
 static int wish(Arena *arena, const char *text, Intent *ret_intent, Error *reterr)
 {
     return intent_wish_decode(text, strlen(text), (Wall){1000}, arena, ret_intent, reterr);
@@ -331,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_allocation_failure),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_intents_on_disk),
+        cmocka_unit_test(test_names_of_kinds),
         cmocka_unit_test(test_wishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

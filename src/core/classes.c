@@ -52,6 +52,7 @@ void classes_advance(Step *step)
         return;
     self->classes_known = true;
     self->classes = classes;
+    reports_push(step);
     step_record(
         step, RECORD_CLASSES_CHANGED, step_gateway(step, step->tables->own),
         arena_printf(step->arena, "read %s, write %s: %" PRIu32 " of %" PRIu32 " replicas up%s",

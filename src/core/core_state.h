@@ -173,6 +173,7 @@ int report_save_rows(Core *core, const Report *report);
 void report_restore_rows(Core *core);
 void report_absorb(Step *step, const Report *report);
 void reports_advance(Step *step);
+void reports_push(Step *step); // soon: something changed that the peers should know
 
 // views.c
 bool view_fresh(const Tables *tables, uint32_t observer, Mono now);

@@ -11,6 +11,13 @@
 #define VOTES_MAX 192U
 #define RELAY_MAX_NS (10 * NS_PER_S) // older tables help nobody
 
+void reports_push(Step *step)
+{
+    Self *self = &step->state->self;
+    Mono earliest = mono_add(self->reported_at, step->model->health.report_push_gap_ns);
+    self->push_due = mono_min(self->push_due, mono_max(step->now, earliest));
+}
+
 void reports_advance(Step *step)
 {
     const ModelHealth *health = &step->model->health;
@@ -87,8 +94,8 @@ static int fill_view(const Core *core, Arena *arena, uint32_t observer, Mono now
 static int fill_views(const Core *core, Arena *arena, Mono now, uint32_t peer, Report *report)
 {
     const Tables *tables = core->tables;
-    uint32_t n = tables->model->n_regions, votes_each = n < VOTES_MAX ? n : VOTES_MAX;
-    uint32_t most = VOTES_MAX / votes_each;
+    uint32_t n = tables->model->n_regions;
+    uint32_t most = n > 0 && n < VOTES_MAX ? VOTES_MAX / n : 1; // views in one report
     report->views = arena_new_array(arena, ReportView, n);
     if (report->views == NULL)
         return ERROR_MEMORY;

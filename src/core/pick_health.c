@@ -16,6 +16,7 @@
 
 #define RATE_HALF_LIFE_NS (NS_PER_S / 2)   // the rate is over about one second
 #define BUDGET_HALF_LIFE_NS (5 * NS_PER_S) // the budget over about ten
+#define STEP_NS (5 * NS_PER_MS)            // both decay in steps: between them it is only added to
 #define RAMP_NS NS_PER_S
 #define RAMP_STEP_NS (50 * NS_PER_MS)
 #define DOUBLINGS_MAX 16
@@ -76,11 +77,14 @@ static bool is_ejected(const PickHealth *health, Mono now)
 
 static void count_answer(PickHealth *health, Mono now)
 {
-    uint64_t rate =
-        pick_decayed(health->rate_milli, mono_since(now, health->rate_at), RATE_HALF_LIFE_NS) +
-        1000;
+    int64_t elapsed_ns = mono_since(now, health->rate_at);
+    uint64_t rate = health->rate_milli;
+    if (elapsed_ns >= STEP_NS) {
+        rate = pick_decayed(rate, elapsed_ns, RATE_HALF_LIFE_NS);
+        health->rate_at = now;
+    }
+    rate += 1000;
     health->rate_milli = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
-    health->rate_at = mono_max(health->rate_at, now);
     health->last_done = mono_max(health->last_done, now);
 }
 
@@ -154,7 +158,7 @@ bool pick_check_stall(PickHealth *health, const ModelPick *rules, Mono now)
 static void budget_decay(PickBudget *budget, Mono now)
 {
     int64_t elapsed_ns = mono_since(now, budget->at);
-    if (elapsed_ns <= 0)
+    if (elapsed_ns < STEP_NS)
         return;
     budget->requests_milli = pick_decayed(budget->requests_milli, elapsed_ns, BUDGET_HALF_LIFE_NS);
     budget->retries_milli = pick_decayed(budget->retries_milli, elapsed_ns, BUDGET_HALF_LIFE_NS);

@@ -153,9 +153,11 @@ void planning_advance(Step *step)
     bool same_model = tables == core->tables; // else a new configuration is being taken in
     if (same_model && inputs == self->plan_inputs &&
         memcmp(tables->facts, tables->scratch, bytes) == 0) {
-        step->plan_changed = !self->plan_emitted; // the first one, as core_new made it
+        if (self->plan_emitted)
+            return;
+        self->plan_emitted = step->plan_changed = true; // the first one, as core_new made it
         step->plan = core->plan->plan;
-        self->plan_emitted = true;
+        record_plan(step, step->plan);
         return;
     }
     PlanOutput output;

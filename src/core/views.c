@@ -98,10 +98,8 @@ void views_refresh_own(Step *step)
     view->born = step->now;
     view->sick = self->sick;
     view->alone = self->alone;
-    if (changed) {
-        Mono earliest = mono_add(self->reported_at, step->model->health.report_push_gap_ns);
-        self->push_due = mono_min(self->push_due, mono_max(step->now, earliest));
-    }
+    if (changed)
+        reports_push(step);
 }
 
 uint32_t views_count_clouds(uint32_t mask)

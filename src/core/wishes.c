@@ -65,9 +65,7 @@ static void take(Step *step, IntentSet *set)
     step->intents = set;
     step_effect(step,
                 &(CoreEffect){.kind = CORE_EFFECT_KEEP_INTENTS, .id = step->state->self.next_id++});
-    Mono earliest = mono_add(step->state->self.reported_at, step->model->health.report_push_gap_ns);
-    step->state->self.push_due =
-        mono_min(step->state->self.push_due, mono_max(step->now, earliest));
+    reports_push(step);
 }
 
 // Targets made here must exist; from elsewhere they may belong to another generation.
@@ -86,6 +84,8 @@ static int check_target(const Model *model, const Intent *intent, Error *reterr)
         return error_set(reterr, ERROR_FORMAT, "intent: a pin needs a target 'prefix:PREFIX'");
     if (intent->kind == INTENT_PIN && model_find_region(model, intent->region) < 0)
         return error_set(reterr, ERROR_NOT_FOUND, "intent: no region '%s'", intent->region);
+    if (intent->kind == INTENT_RESET_FLAPS && strcmp(target, "fleet") != 0)
+        return error_set(reterr, ERROR_FORMAT, "intent: reset_flaps needs the target 'fleet'");
     if (is_prefix && intent->kind != INTENT_PIN && intent->kind != INTENT_RELEASE)
         return error_set(reterr, ERROR_FORMAT, "intent: '%s' cannot have a prefix as target",
                          intent_kind_name(intent->kind));

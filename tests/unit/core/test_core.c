@@ -271,6 +271,7 @@ static void test_wishes_made_here(void **state)
         {{.kind = INTENT_PIN, .target = "prefix:10.0.0.0/8", .region = "x"},
          ERROR_NOT_FOUND,
          "no region 'x'"},
+        {{.kind = INTENT_RESET_FLAPS, .target = "region:c0-r0"}, ERROR_FORMAT, "needs the target"},
         {{.kind = INTENT_KIND_MAX, .target = "fleet"}, ERROR_FORMAT, "unknown kind"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

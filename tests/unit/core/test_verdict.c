@@ -239,6 +239,28 @@ static void test_no_removal_without_room(void **state)
     assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].share_ppm, PPM_ONE / 2);
 }
 
+// Later than 5 s is down. But when nobody could carry its load, a slow answer is better than none.
+static void test_overloaded_gateway_keeps_half_its_share(void **state)
+{
+    (void)state;
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, 950, 0);
+    for (int64_t ms = 300; ms <= 8100; ms += 300) {
+        planet_slow(planet, 2, ms);
+        planet_run(planet, 1000);
+    }
+    planet_run(planet, 12000); // its users' requests still succeed: a veto, for 10 s
+    assert_int_equal(planet_held_mask(planet, 0), 4);
+    const PlanGateway *gateway = &core_plan(planet_core(planet, 0))->gateways[2];
+    assert_int_equal(gateway->state, HEALTH_UP);
+    assert_int_equal(gateway->share_ppm, PPM_ONE / 2);
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, 100, 0);
+    planet_run(planet, 60000); // now the others can
+    assert_int_equal(planet_held_mask(planet, 0), 4);
+    assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].state, HEALTH_DOWN);
+}
+
 static void test_floor_holds_half_at_most(void **state)
 {
     (void)state;
@@ -342,6 +364,7 @@ int main(void)
         F(test_errors_everywhere_remove_nobody),
         F(test_four_percent_is_not_five),
         F(test_no_removal_without_room),
+        F(test_overloaded_gateway_keeps_half_its_share),
         F(test_floor_holds_half_at_most),
         F(test_reset_of_flaps),
         F(test_flaps_are_forgotten_after_ten_minutes),

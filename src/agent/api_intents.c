@@ -59,6 +59,10 @@ static int read_intent(const char *bytes, size_t len, Arena *arena, Wall now, In
     if (seconds)
         intent.expires = wall_add(now, seconds * NS_PER_S);
     json_decref(root);
+    // Peers would refuse every report that carries it, and we would be alone.
+    if (reader.r == 0 && !intents_json_fits(intent.kind, intent.target))
+        json_reader_fail(&reader, "target", ERROR_RANGE, "'%s' does not fit kind '%s'",
+                         intent.target, intent_kind_name(intent.kind));
     if (reader.r == 0)
         *ret_intent = intent;
     return reader.r;

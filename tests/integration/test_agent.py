@@ -539,6 +539,9 @@ def test_intents_are_checked(planet):
                        ({"kind": "pin", "target": "prefix:10.0.0.1/8", "region": "eastus"}, ""),
                        ({"kind": "pin", "target": "prefix:10.0.0.0/8", "region": "nowhere"}, "nowhere"),
                        ({"kind": "weight", "target": "region:eastus", "value_ppm": 2000000}, "value_ppm"),
+                       # what peers would refuse, and every report that carries it
+                       ({"kind": "weight", "target": "cloud:aws", "value_ppm": 500000}, "does not fit"),
+                       ({"kind": "drain", "target": "fleet"}, "does not fit"),
                        ({"kind": "drain", "target": "region:eastus", "expires_s": -5}, "expires_s"),
                        ({"kind": "drain", "target": "region:eastus", "reason": "x" * 5000}, "reason")):
         status, body = agent.wish(**wish)

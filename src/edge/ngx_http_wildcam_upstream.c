@@ -132,7 +132,7 @@ ngx_http_wildcam_targets(const ngx_http_wildcam_ctx_t *ctx,
 }
 
 
-PickTier
+PickTier __attribute__((noinline))
 ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
     const ngx_http_wildcam_set_t *set, Mono now)
 {
@@ -174,18 +174,14 @@ ngx_http_wildcam_tier_usable(const ngx_http_wildcam_ctx_t *ctx, PickTier tier)
 
 
 static int
-ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
+ngx_http_wildcam_choose_among(ngx_http_wildcam_ctx_t *ctx,
+    const PickTarget *targets, uint32_t n, Mono now)
 {
-    int                           i;
-    PickTier                      tier;
-    PickTarget                    copy[BOUND_REPLICAS];
-    const PickTarget             *targets;
-    const ngx_http_wildcam_set_t *set;
+    int      i;
+    PickTier tier;
 
-    set = &ctx->view->replicas;
-    targets = ngx_http_wildcam_targets(ctx, set, copy);
-    i = pick_target(targets, set->n, ctx->class_, now,
-        rng_next(&ngx_http_wildcam_worker.rng));
+    i = pick_target(
+        targets, n, ctx->class_, now, rng_next(&ngx_http_wildcam_worker.rng));
     if (i == -1) {
         return -1;
     }
@@ -209,6 +205,36 @@ ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
     }
 
     return i;
+}
+
+
+/* Apart from the first try, which every request pays for: this has a copy. */
+
+static int __attribute__((noinline))
+ngx_http_wildcam_choose_again(ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    PickTarget                    copy[BOUND_REPLICAS];
+    const ngx_http_wildcam_set_t *set;
+
+    set = &ctx->view->replicas;
+
+    return ngx_http_wildcam_choose_among(
+        ctx, ngx_http_wildcam_targets(ctx, set, copy), set->n, now);
+}
+
+
+static int
+ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    const ngx_http_wildcam_set_t *set;
+
+    if (ctx->n_tried) {
+        return ngx_http_wildcam_choose_again(ctx, now);
+    }
+
+    set = &ctx->view->replicas;
+
+    return ngx_http_wildcam_choose_among(ctx, set->pick, set->n, now);
 }
 
 
@@ -237,7 +263,7 @@ ngx_http_wildcam_client(ngx_http_request_t *r)
 
 /* In the order that begins where this client's block hashes to. */
 
-static int
+static int __attribute__((noinline))
 ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
     Ip                            ip;

@@ -46,7 +46,8 @@ typedef struct Self {
     bool sick;
     Mono sick_until;
     bool alone;
-    Mono alone_at; // last time that the condition held
+    Mono alone_at;    // last time that the condition held
+    Mono together_at; // when it ended last, or the start
     uint32_t fresh;
     bool settled; // every gateway was seen up by somebody, or the time for that is over
     Mono report_due, push_due, reported_at;

@@ -70,11 +70,14 @@ static bool fails(const Tables *tables, const Pool *sum)
 }
 
 // Ratios alone may hide that only two observers see any failure: then it is their paths. As many as
-// a verdict needs must see it, and only time since the last change of the verdict is looked at.
+// a verdict needs must see it, and only time since the last change of the verdict is looked at:
+// what was before it, also before this agent could know of it, has been judged.
 static bool window_fails(const Tables *tables, uint32_t gateway, bool is_long, Mono now)
 {
+    const Self *self = &tables->live.self;
     int64_t length_ns = (is_long ? WINDOW_LONG : WINDOW_SHORT) * NS_PER_S;
-    if (mono_since(now, tables->live.verdicts[gateway].last_change) < length_ns)
+    Mono from = mono_max(tables->live.verdicts[gateway].last_change, self->together_at);
+    if (self->alone || mono_since(now, from) < length_ns)
         return false;
     Pool sum = pool(tables, gateway, is_long, now);
     return fails(tables, &sum) && sum.failing >= quorum_min_votes(tables->model) &&

@@ -48,6 +48,7 @@ static void start(Tables *tables, Mono now, uint64_t seed)
                    .sick_until = MONO_DISTANT,
                    .alone = true, // until the peers were heard
                    .alone_at = now,
+                   .together_at = now,
                    .fresh = 1,
                    .report_due = now,
                    .push_due = MONO_NEVER,

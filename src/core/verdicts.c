@@ -224,6 +224,7 @@ static void advance_alone(Step *step)
         self->alone_at = step->now;
     } else if (self->alone && mono_since(step->now, self->alone_at) > ALONE_END_NS) {
         self->alone = false;
+        self->together_at = step->now;
         step_record(step, RECORD_TOGETHER, "self",
                     arena_printf(step->arena, "%" PRIu32 " fresh observers of %" PRIu32,
                                  self->fresh, step->model->n_regions));

@@ -161,6 +161,26 @@ static void put_latency(Buf *facts, const Question *q, int region)
         buf_printf(facts, "%" PRId64 ".%" PRId64 " ms away", latency / 1000, latency % 1000 / 100);
 }
 
+// The operator's hand on this gateway: who, what and why.
+static void put_wishes(Buf *facts, const Question *q, const PlanGateway *gateway)
+{
+    const Intent *intents;
+    uint32_t n = core_intents(q->agent->core, &intents);
+    for (uint32_t i = 0; i < n; i++) {
+        const Intent *intent = &intents[i];
+        bool region = strncmp(intent->target, "region:", 7) == 0 &&
+                      strcmp(intent->target + 7, gateway->region) == 0;
+        bool cloud = strncmp(intent->target, "cloud:", 6) == 0 &&
+                     strcmp(intent->target + 6, gateway->cloud) == 0;
+        bool takes = intent->kind == INTENT_DRAIN || intent->kind == INTENT_NEVER ||
+                     intent->kind == INTENT_WEIGHT;
+        if (!takes || !(region || cloud) || intent->expires.ns <= clock_wall().ns)
+            continue;
+        buf_printf(facts, "; %s of %s by '%s': %s", intent_kind_name(intent->kind),
+                   region ? gateway->region : gateway->cloud, intent->author, intent->reason);
+    }
+}
+
 // State, distance, share, load and votes of one gateway, and the newest record about it.
 static void reason_gateway(JsonOut *out, const Question *q, Arena *arena, uint32_t gateway,
                            bool chosen)
@@ -189,6 +209,7 @@ static void reason_gateway(JsonOut *out, const Question *q, Arena *arena, uint32
                g->share_ppm / 1000 % 10, g->load_ppm / 10000, g->load_ppm / 1000 % 10);
     if (status.reason && *status.reason)
         buf_printf(&facts, "; %s", status.reason);
+    put_wishes(&facts, q, g);
     const JournalEntry *entry = newest_verdict(&q->agent->journal, g->region);
     if (entry)
         buf_printf(&facts, "; %s: %s", record_kind_text(entry->kind), entry->facts);

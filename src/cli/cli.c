@@ -62,15 +62,15 @@ static int run_program(const char *name, char **argv, Error *reterr)
     return error_errno(reterr, errno, "%s", path.text);
 }
 
-static void print_verbs(void)
+static void print_verbs(FILE *file)
 {
-    (void)printf(
-        "usage: wildcam VERB [OPTIONS]\n\n"
-        "One service on three clouds, six regions: run it here, look at it, break it.\n\n");
+    (void)fprintf(
+        file, "usage: wildcam VERB [OPTIONS]\n\n"
+              "One service on three clouds, six regions: run it here, look at it, break it.\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(VERBS); i++)
-        (void)printf("  %-10s %s\n", VERBS[i].name, VERBS[i].summary);
-    (void)printf("\n'wildcam help VERB' or 'wildcam VERB --help' says more about one.\n"
-                 "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check does not hold.\n");
+        (void)fprintf(file, "  %-10s %s\n", VERBS[i].name, VERBS[i].summary);
+    (void)fprintf(file, "\n'wildcam help VERB' or 'wildcam VERB --help' says more about one.\n"
+                        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check does not hold.\n");
 }
 
 static int verb_help(const Verb *verb, int argc, char **argv, Error *reterr)
@@ -81,7 +81,7 @@ static int verb_help(const Verb *verb, int argc, char **argv, Error *reterr)
     if (r != 0)
         return r < 0 ? r : 0;
     if (operands == 0) {
-        print_verbs();
+        print_verbs(stdout);
         return 0;
     }
     char *name = argv[1], help[] = "--help", *args[] = {name, help, NULL};
@@ -134,7 +134,7 @@ int cli_main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     Error err = ERROR_INIT;
     if (argc < 2 || strcmp(argv[1], "--help") == 0) {
-        print_verbs();
+        print_verbs(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
     if (strcmp(argv[1], "--version") == 0) {

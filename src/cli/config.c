@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // config: check fleet.yaml as a whole; say what a change would do, before anything is told of it.
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "buf.h"
 #include "cli.h"
@@ -10,15 +13,56 @@
 #include "files.h"
 #include "plan_effects.h"
 
-static int check(const char *file, Error *reterr)
+static int print_check(const char *file, const Conf *conf, const ConfProblems *problems,
+                       Error *reterr)
+{
+    json_t *list = json_array(), *root;
+    for (size_t i = 0; i < problems->n; i++) {
+        const ConfProblem *problem = &problems->items[i];
+        (void)json_array_append_new(list, json_pack("{s:i,s:i,s:b,s:s}", "line", (int)problem->line,
+                                                    "column", (int)problem->column, "warning",
+                                                    (int)problem->warning, "text", problem->text));
+    }
+    char hash[17];
+    const Model *model = conf != NULL ? &conf->model : NULL;
+    (void)snprintf(hash, sizeof hash, "%016" PRIx64, model != NULL ? model->config_hash : 0);
+    root = json_pack("{s:s,s:b,s:o}", "file", file, "good", model != NULL, "problems", list);
+    const struct {
+        const char *key;
+        uint32_t value;
+    } counts[] = {
+        {"generation", model != NULL ? model->generation : 0},
+        {"clouds", model != NULL ? model->n_clouds : 0},
+        {"regions", model != NULL ? model->n_regions : 0},
+        {"services", model != NULL ? model->n_services : 0},
+        {"client_groups", model != NULL ? model->n_groups : 0},
+    };
+    (void)json_object_set_new(root, "config_hash", model != NULL ? json_string(hash) : json_null());
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+        (void)json_object_set_new(root, counts[i].key,
+                                  model != NULL ? json_integer(counts[i].value) : json_null());
+    int r = root != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "config check");
+    if (r == 0)
+        (void)(json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && printf("\n") > 0);
+    json_decref(root);
+    return r;
+}
+
+static int check(const char *file, bool json, Error *reterr)
 {
     Conf *conf CLEANUP(conf_freep) = NULL;
-    int r = context_load(file, &conf, reterr);
-    if (r == 0)
+    ConfProblems problems = {0};
+    int r = context_load_with(file, &conf, &problems, reterr);
+    if (json) {
+        int printed = print_check(file, r == 0 ? conf : NULL, &problems, r == 0 ? reterr : NULL);
+        r = r < 0 ? r : printed;
+    } else if (r == 0) {
         (void)printf("%s: good: %u clouds, %u regions, %u services, %u client groups, "
                      "generation %u\n",
                      file, conf->model.n_clouds, conf->model.n_regions, conf->model.n_services,
                      conf->model.n_groups, conf->model.generation);
+    }
+    conf_problems_done(&problems);
     return r;
 }
 
@@ -46,9 +90,11 @@ static int diff(const char *from, const char *to, Error *reterr)
 int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
 {
     const char *dir = NULL, *from = NULL;
+    bool json = false;
     const Option options[] = {
         {"dir", "DIR", "folder of the running fleet (default ./run)", &dir, NULL},
         {"from", "FILE", "diff: compare with this, not with what runs", &from, NULL},
+        {"json", NULL, "check: for programs", NULL, &json},
     };
     int operands,
         r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
@@ -58,9 +104,11 @@ int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
         return r < 0 ? r : 0;
     const char *file = operands == 2 ? argv[2] : "fleet.yaml";
     if (strcmp(argv[1], "check") == 0)
-        return check(file, reterr);
+        return check(file, json, reterr);
     if (strcmp(argv[1], "diff") != 0)
         return error_set(reterr, ERROR_USAGE, "unknown action '%s'; allowed: check, diff", argv[1]);
+    if (json)
+        return error_set(reterr, ERROR_USAGE, "option '--json' belongs to 'config check'");
     LayoutPath path, running;
     r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
     if (r < 0)

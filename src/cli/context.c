@@ -11,16 +11,22 @@
 int context_load(const char *file, Conf **ret_conf, Error *reterr)
 {
     ConfProblems problems = {0};
-    int r = conf_load(file, ret_conf, &problems, reterr);
-    size_t errors = 0;
-    for (size_t i = 0; i < problems.n; i++) {
-        TellColour colour = problems.items[i].warning ? TELL_YELLOW : TELL_RED;
-        errors += problems.items[i].warning ? 0 : 1;
-        (void)fprintf(stderr, "%s%s%s%s\n", tell_begin(stderr, colour),
-                      problems.items[i].warning ? "warning: " : "", problems.items[i].text,
-                      tell_end(stderr, colour));
-    }
+    int r = context_load_with(file, ret_conf, &problems, reterr);
     conf_problems_done(&problems);
+    return r;
+}
+
+int context_load_with(const char *file, Conf **ret_conf, ConfProblems *ret_problems, Error *reterr)
+{
+    int r = conf_load(file, ret_conf, ret_problems, reterr);
+    size_t errors = 0;
+    for (size_t i = 0; i < ret_problems->n; i++) {
+        const ConfProblem *problem = &ret_problems->items[i];
+        TellColour colour = problem->warning ? TELL_YELLOW : TELL_RED;
+        errors += problem->warning ? 0 : 1;
+        (void)fprintf(stderr, "%s%s%s%s\n", tell_begin(stderr, colour),
+                      problem->warning ? "warning: " : "", problem->text, tell_end(stderr, colour));
+    }
     if (r < 0 && errors > 0) {
         r = error_set(reterr, r, "%zu problem%s in '%s'", errors, errors == 1 ? "" : "s", file);
         return error_hint(reterr, r, "docs/fleet-yaml.md describes every key.");
@@ -60,4 +66,15 @@ int context_region(const Context *context, const char *name, Error *reterr)
         buf_printf(&names, "%s%s", i > 0 ? ", " : "", context->conf->model.regions[i].name);
     return error_set(reterr, ERROR_USAGE, "unknown region '%s'; allowed: %s", name,
                      buf_text(&names));
+}
+
+int context_no_agent(Error *reterr)
+{
+    int r = error_set(reterr, ERROR_UNAVAILABLE, "no agent answers");
+    return error_hint(reterr, r, "Is the fleet running? 'wildcam up' starts it.");
+}
+
+int context_running(int r, Error *reterr)
+{
+    return r == ERROR_NOT_FOUND ? error_hint(reterr, r, "Start one with 'wildcam up'.") : r;
 }

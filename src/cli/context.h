@@ -16,5 +16,12 @@ int context_open(const char *dir, Context *ret_context, Error *reterr) MUST_CHEC
 void context_done(Context *context);
 // Reads FILE and prints every problem and warning, one a line, to stderr; the error is then short.
 int context_load(const char *file, Conf **ret_conf, Error *reterr) MUST_CHECK;
+// The same, with the problems given back as well (ret_problems not NULL).
+int context_load_with(const char *file, Conf **ret_conf, ConfProblems *ret_problems,
+                      Error *reterr) MUST_CHECK;
 // Index of the region, or ERROR_USAGE that lists the names.
 int context_region(const Context *context, const char *name, Error *reterr) MUST_CHECK;
+// An agent was asked and none answered: ERROR_UNAVAILABLE with a hint.
+int context_no_agent(Error *reterr);
+// `r` of control_ask: adds a hint when it says that no fleet runs.
+int context_running(int r, Error *reterr);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "fleet_view.h"
 #include "parse.h"
 #include "tell.h"
@@ -104,25 +105,44 @@ static void print_alarms(const json_t *alarms, FILE *file)
     json_array_foreach(alarms, i, item)
     {
         char since[TELL_DURATION_MAX];
-        (void)fprintf(file, "%salarm%s  %s: %s: %s (for %s)\n", tell_begin(file, TELL_RED),
+        (void)fprintf(file, "%salarm%s  %s: %s: %s", tell_begin(file, TELL_RED),
                       tell_end(file, TELL_RED), text_of(item, "region"), text_of(item, "title"),
-                      text_of(item, "text"), tell_duration(number_of(item, "since_ms"), since));
+                      text_of(item, "text"));
+        if (json_is_integer(json_object_get(item, "since_ms")))
+            (void)fprintf(file, " (for %s)", tell_duration(number_of(item, "since_ms"), since));
+        (void)fprintf(file, "\n");
     }
+}
+
+// Where a pin goes to, the share of a weight.
+static void add_value(TellTable *table, const json_t *intent)
+{
+    const char *kind = text_of(intent, "kind");
+    long long ppm = number_of(intent, "value_ppm");
+    if (strcmp(kind, "pin") == 0)
+        tell_cell(table, TELL_PLAIN, "%s", text_of(intent, "region"));
+    else if (strcmp(kind, "weight") == 0)
+        tell_cell(table, TELL_PLAIN, "%lld.%lld %%", ppm / 10000, ppm / 1000 % 10);
+    else
+        tell_cell(table, TELL_PLAIN, "-");
 }
 
 static void print_intents(const json_t *intents, FILE *file)
 {
-    static const char *const HEADS[] = {"INTENT", "TARGET", "BY", "REASON"};
+    static const char *const HEADS[] = {"INTENT", "TARGET", "VALUE", "LEFT", "BY", "REASON"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
     size_t i;
     const json_t *item;
     json_array_foreach(intents, i, item)
     {
-        const char *kind = text_of(item, "kind");
-        if (strcmp(kind, "release") == 0)
-            continue; // a tombstone
-        tell_cell(&table, TELL_YELLOW, "%s", kind);
+        char left[TELL_DURATION_MAX] = "-";
+        const json_t *expires = json_object_get(item, "expires_ns");
+        if (json_is_integer(expires))
+            (void)tell_duration((json_integer_value(expires) - clock_wall().ns) / NS_PER_MS, left);
+        tell_cell(&table, TELL_YELLOW, "%s", text_of(item, "kind"));
         tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "target"));
+        add_value(&table, item);
+        tell_cell(&table, TELL_PLAIN, "%s", left);
         tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "author"));
         tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "reason"));
     }

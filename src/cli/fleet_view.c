@@ -5,19 +5,28 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "clock.h"
 
+// The same fields as an agent states; what only it knows is null.
 static json_t *unreachable(const Conf *conf, uint32_t index)
 {
+    static const char *const UNKNOWN[] = {
+        "plan",       "plan_age_ms",    "plan_newest",     "fleet_digest",
+        "edge",       "rpo_ms",         "clock_offset_ms", "config_hash",
+        "generation", "boot",           "uptime_ms",       "sick",
+        "alone",      "fresh_observers"};
     const ModelRegion *region = &conf->model.regions[index];
     const ConfRegionLocal *local = &conf->regions[index];
-    return json_pack(
-        "{s:s,s:s,s:i,s:s,s:{s:i,s:i,s:i,s:i},s:s,s:[],s:n,s:n,s:{s:i,s:n},s:n,s:n,s:n}", "region",
-        region->name, "cloud", conf->model.clouds[region->cloud].name, "origin",
-        (int)region->origin, "address", region->address, "ports", "https", (int)region->edge_port,
-        "peer", (int)region->peer_port, "http", (int)local->http_port, "postgresql",
-        (int)local->database_port, "state", "unreachable", "classes", "plan", "plan_age_ms",
-        "replicas", "want", (int)region->replicas, "up", "rpo_ms", "clock_offset_ms",
-        "config_hash");
+    json_t *object = json_pack(
+        "{s:s,s:s,s:i,s:s,s:{s:i,s:i,s:i,s:i,s:i},s:s,s:[],s:{s:i,s:n}}", "region", region->name,
+        "cloud", conf->model.clouds[region->cloud].name, "origin", (int)region->origin, "address",
+        region->address, "ports", "https", (int)region->edge_port, "peer", (int)region->peer_port,
+        "http", (int)local->http_port, "dns", (int)local->dns_port, "postgresql",
+        (int)local->database_port, "state", "unreachable", "classes", "replicas", "want",
+        (int)region->replicas, "up");
+    for (size_t i = 0; i < ARRAY_SIZE(UNKNOWN); i++)
+        (void)json_object_set_new(object, UNKNOWN[i], json_null());
+    return object;
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -67,6 +76,19 @@ static void merge_intents(json_t *merged, const json_t *list)
     }
 }
 
+// Leaves the wishes in force: no tombstones, no expired ones, no events.
+static void drop_inert(json_t *intents)
+{
+    for (size_t i = json_array_size(intents); i-- > 0;) {
+        const json_t *item = json_array_get(intents, i), *expires;
+        const char *kind = text_of(item, "kind");
+        expires = json_object_get(item, "expires_ns");
+        bool over = json_is_integer(expires) && json_integer_value(expires) <= clock_wall().ns;
+        if (over || strcmp(kind, "release") == 0 || strcmp(kind, "reset_flaps") == 0)
+            (void)json_array_remove(intents, i);
+    }
+}
+
 static void compare_gateways(json_t *alarms, const json_t *first, const json_t *list,
                              const char *region)
 {
@@ -81,8 +103,8 @@ static void compare_gateways(json_t *alarms, const json_t *first, const json_t *
         char text[256];
         (void)snprintf(text, sizeof text, "%s: '%s' in %s, '%s' elsewhere", name, verdict, region,
                        text_of(other, "verdict"));
-        json_t *alarm = json_pack("{s:s,s:s,s:s,s:i,s:s}", "name", "agents_disagree", "title",
-                                  "agents disagree about a gateway", "text", text, "since_ms", 0,
+        json_t *alarm = json_pack("{s:s,s:s,s:s,s:n,s:s}", "name", "agents_disagree", "title",
+                                  "agents disagree about a gateway", "text", text, "since_ms",
                                   "region", region);
         (void)json_array_append_new(alarms, alarm);
     }
@@ -118,6 +140,7 @@ json_t *fleet_view_merge(const Conf *conf, const AgentAnswer *answers)
         merge_intents(intents, json_object_get(answer->body, "intents"));
         merge_alarms(alarms, json_object_get(answer->body, "alarms"), conf->model.regions[i].name);
     }
+    drop_inert(intents);
     if (gateways == NULL)
         gateways = json_array();
     if (generation == NULL)

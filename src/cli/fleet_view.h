@@ -8,7 +8,7 @@
 
 // {generation, regions, gateways, intents, alarms}. A region whose agent does not answer has the
 // state "unreachable" and nulls. Gateways come from the first agent that answers; agents that see a
-// gateway otherwise are named in an alarm. NULL: no memory.
+// gateway otherwise are named in an alarm. Intents are those in force. NULL: no memory.
 json_t *fleet_view_merge(const Conf *conf, const AgentAnswer *answers);
 // Asks all agents and merges.
 int fleet_view_get(const Context *context, int64_t timeout_ns, json_t **ret_view,

@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "cli.h"
 #include "context.h"
+#include "files.h"
 #include "pg_setup.h"
 
 static int exec_psql(const Context *context, uint32_t region, char **args, int n, Error *reterr)
@@ -21,6 +22,13 @@ static int exec_psql(const Context *context, uint32_t region, char **args, int n
     if (r < 0)
         return r;
     (void)snprintf(port, sizeof port, "%u", context->conf->regions[region].database_port);
+    char socket[sizeof folder.text + 32];
+    (void)snprintf(socket, sizeof socket, "%s/.s.PGSQL.%s", folder.text, port);
+    if (!files_exist(socket)) { // psql would only say that a file is not there
+        r = error_set(reterr, ERROR_UNAVAILABLE, "no database runs in region '%s'",
+                      context->conf->model.regions[region].name);
+        return error_hint(reterr, r, "'wildcam status' shows the fleet, 'wildcam up' starts it.");
+    }
     char **argv = alloc_zeroed((size_t)n + 12, sizeof *argv);
     if (argv == NULL)
         return error_set(reterr, ERROR_MEMORY, "psql");

@@ -56,7 +56,8 @@ static int send_command(const char *dir, const char *command, char **words, int 
         return error_set(reterr, ERROR_USAGE, "a name has no line feed in it");
     r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
     if (r == 0)
-        r = control_ask(path.text, buf_text(&line), 10 * NS_PER_S, &answer, reterr);
+        r = context_running(control_ask(path.text, buf_text(&line), 10 * NS_PER_S, &answer, reterr),
+                            reterr);
     if (r == 0)
         r = check_answer(answer, reterr);
     if (r == 0)
@@ -77,7 +78,7 @@ int verb_region(const Verb *verb, int argc, char **argv, Error *reterr)
     for (size_t i = 0; r == 1 && i < ARRAY_SIZE(ACTIONS); i++)
         (void)printf("%s  %s\n", i == 0 ? "\n" : "", ACTIONS[i].usage);
     if (r == 0)
-        r = cli_operands(verb, operands, 2, 65, reterr);
+        r = cli_operands(verb, operands, 1, 65, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
     for (size_t i = 0; i < ARRAY_SIZE(ACTIONS); i++) {

@@ -69,8 +69,9 @@ int verb_status(const Verb *verb, int argc, char **argv, Error *reterr)
     r = context_open(dir, &context, reterr);
     char *answer CLEANUP(alloc_freep) = NULL;
     if (r == 0)
-        r = control_ask(context.dir.text, "status", 5 * NS_PER_S, &answer, reterr);
+        r = context_running(control_ask(context.dir.text, "status", 5 * NS_PER_S, &answer, reterr),
+                            reterr);
     if (r < 0)
-        return r == ERROR_NOT_FOUND ? error_hint(reterr, r, "Start one with 'wildcam up'.") : r;
+        return r;
     return again ? watch(&context, json, reterr) : show(&context, json, false, reterr);
 }

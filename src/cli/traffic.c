@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // traffic: the operator's hand on the steering. An action becomes one intent, posted to the first
-// agent that answers; the agents carry it to each other and keep it on disk. What the plan would be
-// is shown first; a terminal is asked, a script says --yes.
+// agent that answers; the agents carry it to each other and keep it on disk. What it would leave is
+// shown first, and what would leave a service without capacity is refused; a terminal is asked, a
+// script says --yes.
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,32 +11,31 @@
 
 #include "agents.h"
 #include "alloc.h"
+#include "buf.h"
 #include "cli.h"
-#include "fleet_view.h"
 #include "ip.h"
 #include "parse.h"
+#include "traffic_projection.h"
+#include "utf8.h"
 
-typedef struct Wish {
-    const char *kind;
-    char target[160];
-    const char *region;
-    uint32_t value_ppm;
-    const char *reason;
-    int64_t expires_s; // 0: never
-} Wish;
+typedef struct Given {
+    const char *dir, *reason, *lasting;
+    bool yes, force, json;
+} Given;
 
 typedef struct Action {
     const char *name, *kind, *usage;
     int operands;
+    const char *targets; // allowed families: first letters of region, cloud, prefix, fleet
 } Action;
 
 static const Action ACTIONS[] = {
-    {"drain", "drain", "drain REGION|CLOUD: last resort only", 1},
-    {"never", "never", "never REGION|CLOUD: not even as a last resort", 1},
-    {"pin", "pin", "pin PREFIX REGION: these clients go there", 2},
-    {"weight", "weight", "weight REGION SHARE: part of what it would get, e.g. 50%", 2},
-    {"release", "release", "release REGION|CLOUD|PREFIX: whatever was wished is over", 1},
-    {"reset", "reset_flaps", "reset fleet: forget flap counts and hold times", 1},
+    {"drain", "drain", "drain REGION|CLOUD: last resort only", 1, "rc"},
+    {"never", "never", "never REGION|CLOUD: not even as a last resort", 1, "rc"},
+    {"pin", "pin", "pin PREFIX REGION: these clients go there", 2, "p"},
+    {"weight", "weight", "weight REGION SHARE: part of what it would get, e.g. 50%", 2, "r"},
+    {"release", "release", "release REGION|CLOUD|PREFIX: whatever was wished is over", 1, "rcpf"},
+    {"reset", "reset_flaps", "reset fleet: forget flap counts and hold times", 1, "f"},
 };
 
 static const char *author(void)
@@ -45,52 +45,73 @@ static const char *author(void)
     return sudo != NULL && sudo[0] != '\0' ? sudo : entry != NULL ? entry->pw_name : "unknown";
 }
 
+// What is allowed, with the names of this fleet.
+static int refuse_target(const Model *model, const char *targets, const char *name, Error *reterr)
+{
+    Buf text CLEANUP(buf_done) = BUF_INIT(1U << 16);
+    if (strchr(targets, 'p') != NULL)
+        buf_add_text(&text, "a prefix like 10.0.0.0/8");
+    if (strchr(targets, 'f') != NULL)
+        buf_printf(&text, "%sfleet", text.len > 0 ? ", " : "");
+    for (uint32_t i = 0; strchr(targets, 'r') != NULL && i < model->n_regions; i++)
+        buf_printf(&text, "%s%s", text.len > 0 ? ", " : "", model->regions[i].name);
+    for (uint32_t i = 0; strchr(targets, 'c') != NULL && i < model->n_clouds; i++)
+        buf_printf(&text, "%s%s", text.len > 0 ? ", " : "", model->clouds[i].name);
+    return error_set(reterr, ERROR_USAGE, "wrong target '%s'; allowed: %s", name, buf_text(&text));
+}
+
 // "us-west-2" -> "region:us-west-2", "aws" -> "cloud:aws", "10.0.0.0/8" -> "prefix:10.0.0.0/8".
-static int find_target(const Model *model, const char *name, Wish *wish, Error *reterr)
+static int find_target(const Model *model, const char *targets, const char *name, TrafficWish *wish,
+                       Error *reterr)
 {
     IpPrefix prefix;
-    const char *family = model_find_region(model, name) >= 0   ? "region:"
-                         : model_find_cloud(model, name) >= 0  ? "cloud:"
-                         : ip_prefix_parse(name, &prefix) == 0 ? "prefix:"
-                         : strcmp(name, "fleet") == 0          ? ""
-                                                               : NULL;
-    if (family == NULL || strlen(name) > 128) {
-        int r = error_set(reterr, ERROR_USAGE, "'%s' is no region, cloud or prefix of this fleet",
-                          name);
-        return error_hint(reterr, r, "'wildcam status' lists the regions and clouds.");
-    }
-    (void)snprintf(wish->target, sizeof wish->target, "%s%s", family, name);
+    char text[IP_TEXT_MAX];
+    const char *family = model_find_region(model, name) >= 0   ? "region"
+                         : model_find_cloud(model, name) >= 0  ? "cloud"
+                         : ip_prefix_parse(name, &prefix) == 0 ? "prefix"
+                         : strcmp(name, "fleet") == 0          ? "fleet"
+                                                               : "?";
+    if (strchr(targets, family[0]) == NULL)
+        return refuse_target(model, targets, name, reterr);
+    if (family[0] == 'p')
+        name = ip_prefix_format(&prefix, text); // one spelling: a release must meet its pin
+    (void)snprintf(wish->target, sizeof wish->target, "%s%s%s", family, family[0] == 'f' ? "" : ":",
+                   family[0] == 'f' ? "" : name);
     return 0;
 }
 
-static int fill(const Model *model, const Action *action, char **operands, const char *lasting,
-                Wish *wish, Error *reterr)
+static int find_pinned(const Model *model, const char *name, TrafficWish *wish, Error *reterr)
 {
-    wish->kind = action->kind;
-    int r = find_target(model, operands[0], wish, reterr);
-    bool prefix = strncmp(wish->target, "prefix:", 7) == 0, pin = strcmp(action->name, "pin") == 0;
-    if (r == 0 && pin != prefix && strcmp(action->name, "release") != 0)
-        r = error_set(reterr, ERROR_USAGE,
-                      pin ? "'%s' is no prefix, like 10.0.0.0/8"
-                          : "'%s' is a prefix; allowed: a region or a cloud",
-                      operands[0]);
-    if (r == 0 && pin && model_find_region(model, operands[1]) < 0)
-        r = error_set(reterr, ERROR_USAGE, "unknown region '%s'", operands[1]);
-    if (r == 0 && pin)
-        wish->region = operands[1];
+    int region = model_find_region(model, name);
+    if (region < 0)
+        return refuse_target(model, "r", name, reterr);
+    wish->region = model->regions[region].name;
+    return 0;
+}
+
+static int fill(const Model *model, const Action *action, char **operands, const Given *given,
+                TrafficWish *wish, Error *reterr)
+{
+    *wish = (TrafficWish){.kind = action->kind, .reason = given->reason ? given->reason : ""};
+    int r = find_target(model, action->targets, operands[0], wish, reterr);
+    if (r == 0 && strcmp(action->name, "pin") == 0)
+        r = find_pinned(model, operands[1], wish, reterr);
     if (r == 0 && strcmp(action->name, "weight") == 0 &&
         parse_percent(operands[1], strlen(operands[1]), &wish->value_ppm) < 0)
         r = error_set(reterr, ERROR_USAGE, "'%s' is no share; allowed: 0%% to 100%%", operands[1]);
+    if (r == 0 && !utf8_valid(wish->reason, strlen(wish->reason)))
+        r = error_set(reterr, ERROR_USAGE, "option '--reason' is not UTF-8");
     int64_t ns = 0;
+    const char *lasting = given->lasting;
     if (r == 0 && lasting != NULL &&
         (parse_duration(lasting, strlen(lasting), &ns) < 0 || ns < NS_PER_S))
-        r = error_set(reterr, ERROR_USAGE, "option '--for': '%s' is no duration, like 30m or 2h",
-                      lasting);
+        r = error_set(reterr, ERROR_USAGE,
+                      "option '--for': '%s' is no duration of 1s or more, like 30m or 2h", lasting);
     wish->expires_s = ns / NS_PER_S;
     return r;
 }
 
-static char *encode(const Wish *wish)
+static char *encode(const TrafficWish *wish)
 {
     json_t *root = json_pack("{s:s,s:s,s:s,s:s}", "kind", wish->kind, "target", wish->target,
                              "author", author(), "reason", wish->reason);
@@ -105,45 +126,13 @@ static char *encode(const Wish *wish)
     return text;
 }
 
-static bool covers(const Model *model, const Wish *wish, const ModelRegion *region)
-{
-    const char *name = strchr(wish->target, ':');
-    if (name == NULL || strcmp(wish->kind, "release") == 0)
-        return false;
-    return wish->target[0] == 'r' ? strcmp(name + 1, region->name) == 0
-                                  : strcmp(name + 1, model->clouds[region->cloud].name) == 0;
-}
-
-// The load that the others would have to carry, by capacity: what is taken away is spread over the
-// reachable rest. The plan itself decides finer; this says whether it can be carried at all.
-static void show_projection(const Context *context, const Wish *wish)
-{
-    const Model *model = &context->conf->model;
-    if (wish->target[0] != 'r' && wish->target[0] != 'c')
-        return;
-    uint64_t all = 0, left = 0;
-    for (uint32_t i = 0; i < model->n_regions; i++) {
-        uint64_t capacity = model->regions[i].capacity_rps;
-        uint64_t kept = !covers(model, wish, &model->regions[i]) ? capacity
-                        : strcmp(wish->kind, "weight") == 0 ? capacity * wish->value_ppm / PPM_ONE
-                                                            : 0;
-        all += capacity;
-        left += kept;
-    }
-    (void)printf("%s %s: %llu of %llu requests/s of capacity stay", wish->kind, wish->target,
-                 (unsigned long long)left, (unsigned long long)all);
-    if (context->conf->model.n_regions > 0 && left < all)
-        (void)printf(" (%llu %%)", (unsigned long long)(all > 0 ? left * 100 / all : 0));
-    (void)printf("\n");
-}
-
 static bool agreed(bool yes)
 {
     if (yes || isatty(STDIN_FILENO) != 1)
         return yes;
     char line[16];
-    (void)printf("Do it? [y/N] ");
     (void)fflush(stdout);
+    (void)fprintf(stderr, "Do it? [y/N] ");
     return fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
 }
 
@@ -176,7 +165,7 @@ static int post(const Context *context, const char *body, bool json, Error *rete
         if (status != 0 && status < 500)
             return r;
     }
-    return error_set(reterr, ERROR_UNAVAILABLE, "no agent takes the intent");
+    return context_no_agent(reterr);
 }
 
 static const Action *find_action(const char *name)
@@ -187,36 +176,36 @@ static const Action *find_action(const char *name)
     return NULL;
 }
 
-static int run(const Context *context, const Action *action, char **operands, const char *lasting,
-               const char *reason, bool yes, bool json, Error *reterr)
+static int run(const Context *context, const Action *action, char **operands, const Given *given,
+               Error *reterr)
 {
-    Wish wish = {.reason = reason != NULL ? reason : ""};
-    int r = fill(&context->conf->model, action, operands, lasting, &wish, reterr);
+    TrafficWish wish;
+    int r = fill(&context->conf->model, action, operands, given, &wish, reterr);
+    if (r == 0)
+        r = traffic_look_ahead(context, &wish, given->force, given->json ? stderr : stdout, reterr);
     if (r < 0)
         return r;
-    if (!json)
-        show_projection(context, &wish);
     // Taking a wish back or forgetting flaps takes nothing away from anybody.
     bool asks = strcmp(action->name, "release") != 0 && strcmp(action->name, "reset") != 0;
-    if (asks && !agreed(yes)) {
+    if (asks && !agreed(given->yes)) {
         r = error_set(reterr, ERROR_USAGE, "not done");
         return error_hint(reterr, r, "Without a terminal say --yes.");
     }
     char *body CLEANUP(alloc_freep) = encode(&wish);
     return body == NULL ? error_set(reterr, ERROR_MEMORY, "traffic")
-                        : post(context, body, json, reterr);
+                        : post(context, body, given->json, reterr);
 }
 
 int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    const char *dir = NULL, *reason = NULL, *lasting = NULL;
-    bool yes = false, json = false;
+    Given given = {0};
     const Option options[] = {
-        {"reason", "TEXT", "why, for those who look later", &reason, NULL},
-        {"for", "DURATION", "30m, 2h ...: over by itself after that", &lasting, NULL},
-        {"yes", NULL, "do not ask", NULL, &yes},
-        {"dir", "DIR", "state folder (default ./run)", &dir, NULL},
-        {"json", NULL, "print the intent as it is in force", NULL, &json},
+        {"reason", "TEXT", "why, for those who look later", &given.reason, NULL},
+        {"for", "DURATION", "30m, 2h ...: over by itself after that", &given.lasting, NULL},
+        {"force", NULL, "even if too little capacity is left", NULL, &given.force},
+        {"yes", NULL, "do not ask", NULL, &given.yes},
+        {"dir", "DIR", "state folder (default ./run)", &given.dir, NULL},
+        {"json", NULL, "print the intent as it is in force", NULL, &given.json},
     };
     int operands,
         r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
@@ -227,7 +216,7 @@ int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
     }
     if (r != 0)
         return r < 0 ? r : 0;
-    r = cli_operands(verb, operands, 2, 3, reterr);
+    r = cli_operands(verb, operands, 1, 3, reterr);
     if (r < 0)
         return r;
     const Action *action = find_action(argv[1]);
@@ -240,6 +229,6 @@ int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
         return error_hint(reterr, r, "usage: wildcam traffic %s", action->usage);
     }
     Context context CLEANUP(context_done) = {0};
-    r = context_open(dir, &context, reterr);
-    return r < 0 ? r : run(&context, action, argv + 2, lasting, reason, yes, json, reterr);
+    r = context_open(given.dir, &context, reterr);
+    return r < 0 ? r : run(&context, action, argv + 2, &given, reterr);
 }

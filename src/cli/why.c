@@ -6,6 +6,7 @@
 
 #include "agents.h"
 #include "alloc.h"
+#include "buf.h"
 #include "cli.h"
 #include "ip.h"
 #include "tell.h"
@@ -39,16 +40,18 @@ static void print_why(const json_t *why)
 {
     (void)printf("client %s, service %s, class %s, group %s\n", text_of(why, "client"),
                  text_of(why, "service"), text_of(why, "class"), text_of(why, "group"));
-    (void)printf("%sgets %s%s  https://%s:%lld\n", tell_begin(stdout, TELL_BOLD),
-                 text_of(why, "gateway"), tell_end(stdout, TELL_BOLD), text_of(why, "address"),
-                 (long long)json_integer_value(json_object_get(why, "port")));
+    if (json_is_string(json_object_get(why, "gateway")))
+        (void)printf("%sgets %s%s  https://%s:%lld\n", tell_begin(stdout, TELL_BOLD),
+                     text_of(why, "gateway"), tell_end(stdout, TELL_BOLD), text_of(why, "address"),
+                     (long long)json_integer_value(json_object_get(why, "port")));
+    else
+        (void)printf("%sgets no gateway%s\n", tell_begin(stdout, TELL_RED),
+                     tell_end(stdout, TELL_RED));
     const json_t *backup = json_object_get(why, "backup");
     if (json_is_object(backup))
-        (void)printf(
-            "backup %s  https://%s:%lld (best of another cloud)\n",
-            text_of(backup, json_object_get(backup, "region") != NULL ? "region" : "gateway"),
-            text_of(backup, "address"),
-            (long long)json_integer_value(json_object_get(backup, "port")));
+        (void)printf("backup %s  https://%s:%lld (best of another cloud)\n",
+                     text_of(backup, "gateway"), text_of(backup, "address"),
+                     (long long)json_integer_value(json_object_get(backup, "port")));
     (void)printf("\n");
     print_order(json_object_get(why, "order"));
     (void)printf("\n");
@@ -88,7 +91,7 @@ static int ask(const Context *context, int region, const char *path, bool json, 
         return r;
     const AgentAnswer *answer = choose(answers, n);
     if (answer == NULL)
-        r = error_set(reterr, ERROR_UNAVAILABLE, "no agent answers");
+        r = context_no_agent(reterr);
     else if (answer->status != 200)
         r = error_set(reterr, answer->status == 400 ? ERROR_USAGE : ERROR_UNAVAILABLE, "%s",
                       agents_message(answer));
@@ -98,6 +101,15 @@ static int ask(const Context *context, int region, const char *path, bool json, 
         print_why(answer->body);
     agents_done(answers, n);
     return r;
+}
+
+static int unknown_service(const Model *model, const char *name, Error *reterr)
+{
+    Buf names CLEANUP(buf_done) = BUF_INIT(65536);
+    for (uint32_t i = 0; i < model->n_services; i++)
+        buf_printf(&names, "%s%s", i > 0 ? ", " : "", model->services[i].name);
+    return error_set(reterr, ERROR_USAGE, "unknown service '%s'; allowed: %s", name,
+                     buf_text(&names));
 }
 
 int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
@@ -130,7 +142,7 @@ int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
     if (r == 0 && region != NULL)
         r = index = context_region(&context, region, reterr);
     if (r >= 0 && service != NULL && model_find_service(&context.conf->model, service) < 0)
-        r = error_set(reterr, ERROR_USAGE, "unknown service '%s'", service);
+        r = unknown_service(&context.conf->model, service, reterr);
     if (r >= 0 && strcmp(class, "read") != 0 && strcmp(class, "write") != 0)
         r = error_set(reterr, ERROR_USAGE, "unknown class '%s'; allowed: read, write", class);
     if (r < 0)

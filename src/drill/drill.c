@@ -60,9 +60,8 @@ static const struct {
     const char *name, *usage, *help;
     ChooseRegions *choose;
 } DRILLS[] = {
-    {"provider-down", "--provider CLOUD", "SIGKILL of everything in all regions of a cloud",
-     choose_provider},
-    {"region-down", "--region REGION", "SIGKILL of everything in a region, PostgreSQL included",
+    {"provider-down", "--provider CLOUD", "SIGKILL of a whole cloud", choose_provider},
+    {"region-down", "--region REGION", "SIGKILL of a whole region, database included",
      choose_region},
 };
 

@@ -113,6 +113,20 @@ static void test_without_the_own_region_nothing_changes(void **state)
     assert_int_equal(core->tables->model->n_regions, 6);
 }
 
+static void test_too_large_is_refused(void **state)
+{
+    (void)state;
+    after = fixture_new(1025, 3, 1);
+    after->regions[1000].name = "c1-r2";
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    assert_int_equal(step((CoreEvent){.kind = CORE_EVENT_CONFIG, .u.model = &after->model}, &err),
+                     ERROR_LIMIT);
+    CoreOptions options = fixture_options(after, 0);
+    Core *other = NULL;
+    assert_int_equal(core_new(&after->model, &options, now, (Wall){0}, &other, &err), ERROR_RANGE);
+    assert_null(other);
+}
+
 static void test_same_file_again_makes_a_plan_of_the_new_model(void **state)
 {
     (void)state;
@@ -150,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_what_stays_stays_by_name),
         T(test_without_the_own_region_nothing_changes),
+        T(test_too_large_is_refused),
         T(test_same_file_again_makes_a_plan_of_the_new_model),
         T(test_replicas_follow_as_far_as_sockets_are_known),
     };

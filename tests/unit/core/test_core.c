@@ -3,6 +3,7 @@
 // wishes, new configurations; and steps that run out of memory.
 #include "core.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -302,6 +303,30 @@ static void test_wishes_made_here(void **state)
     assert_int_equal(core_step(core, arena, &event, &update, NULL), ERROR_STALE);
 }
 
+static void test_wishes_are_bounded(void **state)
+{
+    (void)state;
+    for (int i = 0; i <= BOUND_INTENTS; i++) {
+        Error err CLEANUP(error_done) = ERROR_INIT;
+        char target[40];
+        (void)snprintf(target, sizeof target, "prefix:10.%d.%d.0/24", i / 256, i % 256);
+        Intent intent = {.kind = INTENT_PIN,
+                         .target = target,
+                         .region = "c0-r0",
+                         .author = "ann",
+                         .reason = "test",
+                         .expires = {INT64_MAX}};
+        CoreEvent event = {
+            .now = now, .wall = {now.ns}, .kind = CORE_EVENT_INTENT, .u.intent = &intent};
+        int r = core_step(core, arena, &event, &update, &err);
+        assert_int_equal(r, i < BOUND_INTENTS ? 0 : ERROR_LIMIT);
+        if (r < 0)
+            assert_non_null(strstr(error_text(&err), "256 wishes are in force"));
+        arena_reset(arena);
+    }
+    assert_int_equal(core_plan(core)->n_pins, BOUND_INTENTS);
+}
+
 static void test_new_refuses(void **state)
 {
     (void)state;
@@ -410,6 +435,22 @@ static void test_wrong_clock_loses_write(void **state)
         assert_int_equal(route->entries[0].gateway, 3);
     }
     assert_int_equal(plan_of(3)->replicas[0].classes, CLASS_MASK_READ);
+    // Nor does it stamp anything.
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    Arena *memory = arena_new((size_t)1 << 20);
+    Intent intent = {.kind = INTENT_DRAIN,
+                     .target = "region:c0-r0",
+                     .region = "",
+                     .author = "ann",
+                     .reason = "test"};
+    CoreEvent event = {.now = {INT64_MAX / 4}, .kind = CORE_EVENT_INTENT, .u.intent = &intent};
+    assert_int_equal(core_step(planet_core(planet, 3), memory, &event, &update, &err),
+                     ERROR_UNAVAILABLE);
+    assert_non_null(strstr(error_text(&err), "clock is -560 ms off"));
+    CoreGatewayStatus status;
+    assert_int_equal(core_gateway_status(planet_core(planet, 3), memory, 6, late, &status),
+                     ERROR_RANGE);
+    (void)arena_free(memory);
     planet_wall_offset(planet, 3, 450); // not back at once
     planet_run(planet, 3000);
     assert_int_equal(plan_of(0)->gateways[3].classes, CLASS_MASK_READ);
@@ -489,6 +530,7 @@ int main(void)
         ONE(test_classes_are_stated_when_known),
         ONE(test_load_travels_in_steps),
         ONE(test_wishes_made_here),
+        ONE(test_wishes_are_bounded),
         ONE(test_new_refuses),
         ALL(test_wishes_reach_everybody),
         ALL(test_wishes_expire_everywhere_at_once),

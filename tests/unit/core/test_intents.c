@@ -76,9 +76,13 @@ static void test_every_order_gives_the_same_set(void **state)
     Intent intents[N];
     Rng rng = rng_seeded(3);
     for (int i = 0; i < N; i++)
-        intents[i] = wish((IntentKind)rng_below(&rng, INTENT_KIND_MAX), targets[i % 4], i / 2);
-    for (int i = 0; i < N; i++)
-        intents[i].value_ppm = (uint32_t)rng_below(&rng, 1000); // equal stamps, other contents
+        intents[i] = wish((IntentKind)rng_below(&rng, INTENT_KIND_MAX), targets[i % 4], i / 16);
+    for (int i = 0; i < N;
+         i++) { // equal stamps, other contents: a writer's bug, and still the same everywhere
+        intents[i].value_ppm = (uint32_t)rng_below(&rng, 3);
+        intents[i].expires.ns = INT64_MAX - (int64_t)rng_below(&rng, 2);
+        intents[i].region = rng_below(&rng, 2) != 0 ? "c0-r0" : "c1-r2";
+    }
     IntentSet *first = NULL;
     for (int round = 0; round < 50; round++) {
         IntentSet *set = empty();

@@ -125,6 +125,9 @@ static void test_later_than_five_seconds_is_no_answer(void **state)
     assert_int_equal(path.n_probes, 0);
     path_answered(&path, health, second, at(12001)); // unknown id now
     assert_int_equal(path.streak, 2);
+    uint64_t third = send(20000); // nobody looked at its deadline in time
+    path_answered(&path, health, third, (Mono){25000 * MS + 1});
+    assert_int_equal(path.streak, 3);
 }
 
 static void test_failure_older_than_the_newest_answer(void **state)

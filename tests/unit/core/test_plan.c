@@ -104,6 +104,20 @@ static void test_fleet_part_is_the_same_everywhere(void **state)
     }
 }
 
+static void test_class_that_no_service_needs(void **state)
+{
+    (void)state;
+    fixture->services[0].classes = CLASS_MASK_READ;
+    const Plan *plan = build(0).plan;
+    uint32_t load = 0;
+    for (uint32_t g = 0; g < 6; g++)
+        load += plan->gateways[g].load_ppm;
+    assert_int_equal(load, 3 * PPM_ONE); // 3,000 rps on 1,000 each, all of it reads
+    const PlanRoute *route = plan_route(plan, 0, SERVICE_CLASS_WRITE, 0); // exists all the same
+    assert_int_equal(route->n_entries, 6);
+    assert_int_equal(route->entries[0].share_ppm, PPM_ONE);
+}
+
 static void test_everything_counts_in_the_digest(void **state)
 {
     (void)state;
@@ -255,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_fleet_part_is_the_same_everywhere),
+        T(test_class_that_no_service_needs),
         T(test_everything_counts_in_the_digest),
         T(test_local_part_has_a_digest_of_its_own),
         T(test_pins),

@@ -195,6 +195,30 @@ static void test_selection_is_the_front_of_the_sort(void **state)
     }
 }
 
+static int by_cost(const void *a, const void *b)
+{
+    const ModelRegion *x = &fixture->regions[*(const uint32_t *)a];
+    const ModelRegion *y = &fixture->regions[*(const uint32_t *)b];
+    return (x->egress_cost > y->egress_cost) - (x->egress_cost < y->egress_cost);
+}
+
+static void test_selection_by_cost(void **state)
+{
+    (void)state;
+    Rng rng = rng_seeded(6);
+    query.budget_us = INT64_MAX;
+    for (int round = 0; round < 300; round++) {
+        uint32_t sorted[N];
+        for (uint32_t g = 0; g < N; g++) {
+            fixture->regions[g].egress_cost = (int64_t)rng_below(&rng, UINT64_C(1) << 40);
+            sorted[g] = g;
+        }
+        qsort(sorted, N, sizeof *sorted, by_cost);
+        steer();
+        assert_memory_equal(order.gateways, sorted, (BOUND_ORDER - 1) * sizeof *sorted);
+    }
+}
+
 static void test_a_second_cloud_is_kept(void **state)
 {
     (void)state;
@@ -224,6 +248,7 @@ int main(void)
         T6(test_ties_by_rendezvous),
         T6(test_unknown_latency_goes_last),
         T40(test_selection_is_the_front_of_the_sort),
+        T40(test_selection_by_cost),
         T40(test_a_second_cloud_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

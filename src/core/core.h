@@ -32,7 +32,7 @@ typedef enum CoreEventKind {
     CORE_EVENT_PROBE_ANSWERED, // id, gateway: a valid answer arrived
     CORE_EVENT_PROBE_FAILED, // id, gateway: hard failure (refused, reset, TLS, certificate, status)
     CORE_EVENT_IDLE_CLOSED,  // gateway: it closed an idle probe connection
-    CORE_EVENT_REPORT,       // report from a peer; `exchange` as below
+    CORE_EVENT_REPORT,       // report from a peer, or its answer to ours
     CORE_EVENT_EDGE,         // what the own edge saw of a gateway since the last such event
     CORE_EVENT_REPLICA,      // result of probing an own replica
     CORE_EVENT_INTENT,       // an operator's wish made here

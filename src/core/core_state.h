@@ -13,8 +13,6 @@
 #include "verdict.h"
 #include "view.h"
 
-#define CLASS_UNKNOWN UINT32_MAX
-
 typedef struct Peer {
     bool have;
     uint64_t boot, sequence; // of its newest report
@@ -193,7 +191,6 @@ void verdicts_reset_flaps(Step *step, int64_t stamp);
 bool quorum_down(const Tables *tables, const Tally *tally);
 uint32_t quorum_min_votes(const Model *model);
 void errors_advance(Step *step, uint32_t gateway, const Tally *tally);
-bool errors_fail(const Tables *tables, uint32_t gateway, Mono now);
 
 // wishes.c: intents applied to gateways
 int wishes_event(Step *step, const Intent *intent, Error *reterr);

@@ -84,7 +84,7 @@ static bool window_fails(const Tables *tables, uint32_t gateway, bool is_long, M
            views_count_clouds(sum.failing_clouds) >= 2;
 }
 
-bool errors_fail(const Tables *tables, uint32_t gateway, Mono now)
+static bool errors_fail(const Tables *tables, uint32_t gateway, Mono now)
 {
     return window_fails(tables, gateway, false, now) || window_fails(tables, gateway, true, now);
 }

@@ -12,6 +12,8 @@
 #define P99_DOWN 4950
 #define P50_STEP 64
 #define DEADLINE_FACTOR 8
+#define IDLE_GAP_PART                                                                              \
+    4 // of probe_fast: a gateway that closes every connection is no reason to storm
 #define RTT_CLASS_US 16000U
 #define RTT_CLASSES 10
 
@@ -30,6 +32,7 @@ void path_start(Path *path, Mono first_probe)
     path->newest_answered = MONO_DISTANT;
     path->first_fail = MONO_NEVER;
     path->edge_success = MONO_DISTANT;
+    path->sent_at = MONO_DISTANT;
     path->window_from = MONO_DISTANT;
 }
 
@@ -60,6 +63,7 @@ bool path_send(Path *path, const ModelHealth *health, Rng *rng, uint64_t id, Mon
         return false; // the next turn may find room
     Probe *probe = &path->probes[path->n_probes++];
     *probe = (Probe){.id = id, .sent = now, .deadline = mono_add(now, deadline_ns(path, health))};
+    path->sent_at = now;
     *ret_probe = *probe;
     return true;
 }
@@ -186,9 +190,10 @@ void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now)
         count_failure(path, health, probe.sent, true, now);
 }
 
-void path_idle_closed(Path *path, Mono now)
+void path_idle_closed(Path *path, const ModelHealth *health, Mono now)
 {
-    path->next = mono_min(path->next, now);
+    Mono earliest = mono_add(path->sent_at, health->probe_fast_ns / IDLE_GAP_PART);
+    path->next = mono_min(path->next, mono_max(now, earliest));
 }
 
 void path_expire(Path *path, const ModelHealth *health, Mono now)

@@ -33,6 +33,7 @@ typedef struct Path {
     bool late;               // the newest answer came after its deadline
     Mono first_fail;         // when the first failed probe of the streak was sent
     Mono newest_answered;    // when the youngest answered probe was sent
+    Mono sent_at;            // of the newest probe
     Mono next;               // when the next probe is due
     uint32_t p50_us, p99_us; // 0: nothing measured
     uint32_t rtt_class;      // of p50, in powers of two, with hysteresis
@@ -52,7 +53,7 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
 void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now);
 // Begins a new error window: what was sent before this counts no more.
 void path_clear_window(Path *path, Mono now);
-void path_idle_closed(Path *path, Mono now);
+void path_idle_closed(Path *path, const ModelHealth *health, Mono now);
 // Counts the deadlines that have passed and drops the probes that are of no use any more.
 void path_expire(Path *path, const ModelHealth *health, Mono now);
 // After a pause of the event loop: no probe of before it says anything.

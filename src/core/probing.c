@@ -30,7 +30,7 @@ void probing_event(Step *step, const CoreEvent *event)
     else if (event->kind == CORE_EVENT_PROBE_FAILED)
         path_failed(path, health, event->id, step->now);
     else
-        path_idle_closed(path, step->now);
+        path_idle_closed(path, health, step->now);
 }
 
 void probing_edge(Step *step, const CoreEventEdge *edge)

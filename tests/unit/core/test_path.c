@@ -224,8 +224,12 @@ static void test_schedule(void **state)
     now = path.next;
     assert_true(path_send(&path, health, &rng, 52, now, &probe));
     assert_int_equal(mono_since(path.next, now), 100 * MS);
-    // A closed idle connection: at once.
-    path_idle_closed(&path, now);
+    // A closed idle connection: at once, but no storm when each new one is closed too.
+    path_idle_closed(&path, health, now);
+    assert_int_equal(mono_since(path.next, now), 25 * MS);
+    now = mono_add(now, 60 * MS);
+    path.next = mono_add(now, 100 * MS);
+    path_idle_closed(&path, health, now);
     assert_int_equal(path.next.ns, now.ns);
 }
 
@@ -235,7 +239,7 @@ static void test_outstanding_probes_are_bounded(void **state)
     uint32_t sent = 0;
     for (int64_t i = 0; i < 1000; i++) {
         Probe probe;
-        path_idle_closed(&path, (Mono){i});
+        path.next = (Mono){i};
         sent += path_send(&path, health, &rng, (uint64_t)i + 1, (Mono){i}, &probe);
     }
     assert_int_equal(sent, path.probes_max);

@@ -378,6 +378,35 @@ static void test_veto_by_real_requests(void **state)
     assert_true(planet_held(planet, 4, 0));
 }
 
+// Other fleets than the guide's: the numbers of the rules follow the number of regions.
+static void test_other_fleets(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[][2] = {{2, 2}, {3, 3}, {4, 2}, {5, 3}, {8, 4}};
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        Fixture *other = fixture_new(sizes[i][0], sizes[i][1], 2);
+        Planet *small = planet_new(other);
+        planet_run(small, 10000);
+        planet_gateway(small, 1, GATEWAY_REFUSES);
+        planet_run(small, 1000);
+        // One failing gateway makes no observer sick, even where it is half of the fleet.
+        for (uint32_t a = 0; a < sizes[i][0]; a++)
+            assert_int_equal(planet_held_mask(small, a), 2);
+        planet_run(small, 10000);
+        planet_gateway(small, 1, GATEWAY_OK);
+        planet_run(small, 3000);
+        for (uint32_t a = 0; a < sizes[i][0]; a++)
+            assert_int_equal(planet_held_mask(small, a), 0);
+        planet_region(small, 0, false);
+        planet_run(small, 2200);
+        for (uint32_t a = 1; a < sizes[i][0];
+             a++) // of two, the other one cannot tell who is cut off
+            assert_int_equal(planet_held_mask(small, a), sizes[i][0] > 2 ? 1 : 0);
+        planet_free(small);
+        fixture_free(other);
+    }
+}
+
 static void test_same_script_same_run(void **state)
 {
     (void)state;
@@ -424,6 +453,7 @@ int main(void)
         SCENARIO(test_flaps_are_damped),
         SCENARIO(test_returns_in_steps),
         SCENARIO(test_veto_by_real_requests),
+        SCENARIO(test_other_fleets),
         SCENARIO(test_same_script_same_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,9 +403,6 @@ ngx_http_wildcam_init_peer(
                 ctx->repeatable = ctx->keyed;
             }
         }
-
-        pick_budget_request(
-            &ngx_http_wildcam_worker.budget, ngx_http_wildcam_now());
     }
 
     if ((ctx->keyed || !ctx->repeatable)

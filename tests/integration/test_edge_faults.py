@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Replicas that die, hang or fail under traffic: no idempotent request fails, nothing without a key is executed twice."""
+import os
+import signal
 import time
 
 import pytest
@@ -134,13 +136,55 @@ def test_other_gateway_hangs_under_forwarded_traffic(tmp_path):
             traffic.wait_for(600)
             assert third.counters()["requests"] == 0, "all go to the first of the order"
             for pid in [second.process.pid, *second.workers()]:
-                edgekit.os.kill(pid, edgekit.signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP)
             traffic.wait_for(400)
             for pid in [second.process.pid, *second.workers()]:
-                edgekit.os.kill(pid, edgekit.signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
         assert not traffic.failed()
         assert traffic.worst() < WORST_HANG
         assert third.counters()["requests"] > 100
+
+
+def test_other_gateway_hangs_before_the_first_request(tmp_path):
+    """No connection is pooled yet: the connect limit must cover the TLS handshake, since the kernel accepts for a stopped process."""
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge, second, third = (fleet.edge(region, replicas=n) for region, n in
+                               (("us-west-2", 0), ("us-east-1", 1), ("westus2", 1)))
+        for e in fleet.edges:
+            e.publish()
+            e.start()
+        stopped = [second.process.pid, *second.workers()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        get = edge.get("/api/detections")
+        post = edge.request("POST", "/api/detections", body="{}")
+        seconds = time.monotonic() - started
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        assert get.headers["wildcam-region"] == "westus2"
+        assert post.headers["wildcam-region"] == "westus2", "no byte was sent before the handshake ended"
+        assert third.counters()["requests"] == 2
+        assert seconds < 1.2
+
+
+def test_gateway_without_a_good_certificate_is_not_used(tmp_path):
+    """The second region answers with a certificate of another name: the request goes to the third one."""
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge, second, third = (fleet.edge(region, replicas=n) for region, n in
+                               (("us-west-2", 0), ("us-east-1", 1), ("westus2", 1)))
+        fleet.pki.issue("us-east-1/edge", "/O=wildcam/OU=edge/CN=x", "DNS:somebody.else", "serverAuth")
+        for e in (edge, third):
+            e.publish()
+            e.start()
+        second.publish()
+        second.process = edgekit.subprocess.Popen(["/usr/sbin/nginx", "-p", second.dir / "edge", "-e", second.dir / "log/nginx.log",
+                                                   "-c", second.conf], start_new_session=True)
+        edgekit.until(lambda: (second.dir / "counters/edge-0").exists(), "the second edge runs")
+        answers = [edge.request("POST", "/api/detections", body="{}") for _ in range(5)]
+        assert {answer.headers.get("wildcam-region") for answer in answers} == {"westus2"}
+        assert second.counters()["requests"] == 0
+        assert edge.target("us-east-1")["failure"] >= 1
 
 
 def test_retry_budget_ends_a_storm(edge):

@@ -138,3 +138,24 @@ ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx)
 
     return NGX_OK;
 }
+
+
+Ip
+ngx_http_wildcam_client(ngx_connection_t *c)
+{
+    Ip               ip;
+    struct sockaddr *sa;
+
+    ngx_memzero(&ip, sizeof(Ip));
+    sa = c->sockaddr;
+
+    if (sa->sa_family == AF_INET6) {
+        ngx_memcpy(ip.bytes, &((struct sockaddr_in6 *) sa)->sin6_addr, 16);
+
+    } else if (sa->sa_family == AF_INET) {
+        ip.bytes[10] = ip.bytes[11] = 0xff;
+        ngx_memcpy(ip.bytes + 12, &((struct sockaddr_in *) sa)->sin_addr, 4);
+    }
+
+    return ip;
+}

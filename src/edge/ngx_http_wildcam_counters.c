@@ -131,11 +131,11 @@ ngx_http_wildcam_counters_tick(Mono now)
 static void
 ngx_http_wildcam_sample(ngx_connection_t *c)
 {
+    Ip              ip;
     socklen_t       len;
     CountersFile   *file;
     CountersSample *sample;
     struct tcp_info info;
-    struct timespec ts;
 
     samples_left--;
 
@@ -149,19 +149,11 @@ ngx_http_wildcam_sample(ngx_connection_t *c)
     file = ngx_http_wildcam_worker.counters;
     sample = &file->samples[file->n_samples % COUNTERS_SAMPLES];
 
-    ngx_memzero(sample->client, sizeof(sample->client));
-    if (c->sockaddr->sa_family == AF_INET6) {
-        ngx_memcpy(sample->client,
-            &((struct sockaddr_in6 *) c->sockaddr)->sin6_addr, 16);
-    } else {
-        sample->client[10] = sample->client[11] = 0xff;
-        ngx_memcpy(sample->client + 12,
-            &((struct sockaddr_in *) c->sockaddr)->sin_addr, 4);
-    }
+    ip = ngx_http_wildcam_client(c);
+    ngx_memcpy(sample->client, ip.bytes, sizeof(sample->client));
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
     sample->rtt_us = info.tcpi_rtt;
-    sample->at_s = (uint32_t) ts.tv_sec;
+    sample->at_s = (uint32_t) (ngx_http_wildcam_now().ns / NS_PER_S);
 
     file->n_samples++;
 }

@@ -211,6 +211,10 @@ ngx_http_wildcam_ctx_find(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_wildcam_ctx_renew(ngx_http_wildcam_ctx_t *ctx);
 
+/* Address of a client; all zero for one that came by a UNIX socket. */
+Ip
+ngx_http_wildcam_client(ngx_connection_t *c);
+
 /* counters.c */
 ngx_int_t
 ngx_http_wildcam_counters_open(ngx_cycle_t *cycle);

@@ -238,29 +238,6 @@ ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
 }
 
 
-static Ip
-ngx_http_wildcam_client(ngx_http_request_t *r)
-{
-    Ip                  ip;
-    struct sockaddr    *sa;
-    struct sockaddr_in *sin;
-
-    ngx_memzero(&ip, sizeof(Ip));
-    sa = r->connection->sockaddr;
-
-    if (sa->sa_family == AF_INET6) {
-        ngx_memcpy(ip.bytes, &((struct sockaddr_in6 *) sa)->sin6_addr, 16);
-
-    } else if (sa->sa_family == AF_INET) {
-        sin = (struct sockaddr_in *) sa;
-        ip.bytes[10] = ip.bytes[11] = 0xff;
-        ngx_memcpy(ip.bytes + 12, &sin->sin_addr, 4);
-    }
-
-    return ip;
-}
-
-
 /* In the order that begins where this client's block hashes to. */
 
 static int __attribute__((noinline))
@@ -279,7 +256,7 @@ ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
         return -1;
     }
 
-    ip = ngx_http_wildcam_client(ctx->request);
+    ip = ngx_http_wildcam_client(ctx->request->connection);
     block = ip_client_block(&ip);
     start = pick_entry(set->entries, set->n, &block);
 

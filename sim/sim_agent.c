@@ -38,7 +38,8 @@ int sim_agent_start(SimFleet *fleet, uint32_t agent, Error *reterr)
         a->kept[g] = false;
         a->busy_until_ns[g] = 0;
     }
-    r = sim_check_begin(&a->check, fleet->model, a->core, &fleet->digests, reterr);
+    r = sim_check_begin(&a->check, fleet->model, a->core, sim_agent_mono(fleet, agent),
+                        &fleet->digests, reterr);
     if (r < 0)
         return r;
     return sim_agent_event(fleet, agent, (CoreEvent){.kind = CORE_EVENT_TICK}, reterr);

@@ -134,13 +134,13 @@ int sim_check_plan(const Model *model, const Plan *plan, SimDigests *digests, Er
     return 0;
 }
 
-int sim_check_begin(SimCheck *check, const Model *model, Core *core, SimDigests *digests,
+int sim_check_begin(SimCheck *check, const Model *model, Core *core, Mono now, SimDigests *digests,
                     Error *reterr)
 {
     const Plan *plan = core_plan(core);
     if (plan == NULL)
         return error_set(reterr, ERROR_NOT_HELD, "invariant 1: no plan after core_new");
-    *check = (SimCheck){.plan_number = plan->number};
+    *check = (SimCheck){.plan_number = plan->number, .boot = now, .now = now};
     check->content = sim_plan_fleet_content(plan) ^ sim_plan_local_content(plan);
     return sim_check_plan(model, plan, digests, reterr);
 }
@@ -170,6 +170,9 @@ static int check_verdicts(SimCheck *check, const Model *model, Core *core, Arena
         held |= UINT64_C(1) << g;
         n_held++;
         bool fresh_verdict = (check->held >> g & 1) == 0;
+        if (fresh_verdict && mono_since(now, check->boot) < model->health.boot_ns)
+            return error_set(reterr, ERROR_NOT_HELD,
+                             "invariant 2: gateway %u held down just after the start", g);
         if (fresh_verdict && !adopted && !errors &&
             (status.down < model->n_regions / 2 || 3 * status.down < 2 * self.fresh))
             return error_set(reterr, ERROR_NOT_HELD,
@@ -189,6 +192,7 @@ static int check_verdicts(SimCheck *check, const Model *model, Core *core, Arena
 int sim_check_step(SimCheck *check, const Model *model, Core *core, Arena *arena, Mono now,
                    const CoreUpdate *update, SimDigests *digests, Error *reterr)
 {
+    check->now = now = mono_max(check->now, now);
     const Plan *plan = core_plan(core);
     if (plan == NULL)
         return error_set(reterr, ERROR_NOT_HELD, "invariant 1: the plan is gone");

@@ -16,9 +16,10 @@
 // What is remembered from step to step about one core.
 typedef struct SimCheck {
     uint64_t plan_number; // 0: none yet
-    bool said;            // the first plan, which core_new made, is said by a later step
-    uint64_t held, slow;  // masks of gateways
-    uint64_t content;     // hash of the whole plan
+    Mono boot, now; // `now` as the core takes it: never back
+    bool said;           // the first plan, which core_new made, is said by a later step
+    uint64_t held, slow; // masks of gateways
+    uint64_t content;    // hash of the whole plan
 } SimCheck;
 
 // Which content each fleet digest stood for; shared by all cores of a run.
@@ -30,7 +31,7 @@ typedef struct SimDigests {
 int sim_check_plan(const Model *model, const Plan *plan, SimDigests *digests,
                    Error *reterr) MUST_CHECK;
 // After core_new: remembers its first plan.
-int sim_check_begin(SimCheck *check, const Model *model, Core *core, SimDigests *digests,
+int sim_check_begin(SimCheck *check, const Model *model, Core *core, Mono now, SimDigests *digests,
                     Error *reterr) MUST_CHECK;
 // After a successful step. ERROR_NOT_HELD with the invariant and its facts.
 int sim_check_step(SimCheck *check, const Model *model, Core *core, Arena *arena, Mono now,

@@ -161,7 +161,7 @@ static int begin(Twins *t, uint64_t seed, Error *reterr)
     for (int i = 0; i < 2; i++) {
         int r = core_new(n->model, &options, n->now, n->wall, &t->core[i], reterr);
         if (r >= 0)
-            r = sim_check_begin(&t->check[i], n->model, t->core[i], t->digests, reterr);
+            r = sim_check_begin(&t->check[i], n->model, t->core[i], n->now, t->digests, reterr);
         if (r < 0)
             return r;
     }

@@ -150,6 +150,13 @@ SimAnswer sim_world_fresh(SimWorld *world, uint32_t a, uint32_t b, int64_t *at_n
     return answer;
 }
 
+static SimAnswer wrong_for_probes(const SimWorld *world, uint32_t gateway, int64_t at_ns,
+                                  SimAnswer answer)
+{
+    bool wrong = sim_world_fault(world, FAULT_PROBES, gateway, at_ns) != NULL;
+    return wrong && answer == SIM_ANSWER_OK ? SIM_ANSWER_BAD : answer;
+}
+
 SimAnswer sim_world_probe(SimWorld *world, uint32_t a, uint32_t b, bool kept, int64_t hedge_ns,
                           int64_t *at_ns)
 {
@@ -158,12 +165,12 @@ SimAnswer sim_world_probe(SimWorld *world, uint32_t a, uint32_t b, bool kept, in
     if (answer == SIM_ANSWER_REFUSED)
         answer = sim_world_fresh(world, a, b, at_ns);
     if (answer != SIM_ANSWER_NONE && *at_ns <= sent + hedge_ns)
-        return answer;
+        return wrong_for_probes(world, b, *at_ns, answer);
     int64_t hedged = sent + hedge_ns;
     SimAnswer second = sim_world_fresh(world, a, b, &hedged);
     if (second != SIM_ANSWER_NONE && (answer == SIM_ANSWER_NONE || hedged < *at_ns)) {
         *at_ns = hedged;
-        return second;
+        answer = second;
     }
-    return answer;
+    return wrong_for_probes(world, b, *at_ns, answer);
 }

@@ -21,6 +21,7 @@ typedef enum SimFaultKind {
     FAULT_HANG,    // gateways a: stopped; the kernel still accepts, nothing answers
     FAULT_DEAD,    // gateways a: the machine is gone, silence
     FAULT_ERRORS,  // gateways a: status 500
+    FAULT_PROBES,  // gateways a: probes get a wrong answer (a certificate, say), users are served
     FAULT_SLOW,    // gateways a: answers later and later, 0.3 s per second up to `value` ns
     FAULT_LOSS,    // packets from a to b: lost with `value` ppm; PPM_ONE is a cut
     FAULT_FREEZE,  // agents a: stand still, then go on

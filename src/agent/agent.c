@@ -57,7 +57,8 @@ static void on_slow(uv_timer_t *timer)
         effects_keep_intents(agent);
     CoreSelfStatus self = core_self_status(agent->core, now);
     bool settled = mono_since(now, agent->started) > agent_model(agent)->health.boot_ns * 5;
-    alarm_set(&agent->alarms, ALARM_SICK, now, self.sick, "most gateways fail from here");
+    alarm_set(&agent->alarms, ALARM_SICK, now, self.sick && settled,
+              "most gateways fail from here");
     alarm_set(&agent->alarms, ALARM_ALONE, now, self.alone && settled,
               "no verdict is possible from here");
     alarm_set(&agent->alarms, ALARM_CLOCK_SKEW, now, self.clock_refused,

@@ -191,8 +191,12 @@ void api_handle_status(void *context, HttpExchange *exchange)
     Arena *arena CLEANUP(arena_freep) = arena_new(API_ARENA_BYTES);
     CoreGatewayStatus *all =
         arena ? arena_new_array(arena, CoreGatewayStatus, model->n_regions) : NULL;
+    if (!all) {
+        http_exchange_fail(exchange, 500, "internal", "out of memory");
+        return;
+    }
     for (uint32_t i = 0; i < model->n_regions; i++) {
-        if (!all || core_gateway_status(agent->core, arena, i, now, &all[i]) < 0) {
+        if (core_gateway_status(agent->core, arena, i, now, &all[i]) < 0) {
             http_exchange_fail(exchange, 500, "internal", "the core has no status");
             return;
         }

@@ -264,6 +264,7 @@ static void put_reasons(JsonOut *out, const Question *q, Arena *arena)
 
 static void put_gateway(JsonOut *out, const char *key, const Question *q, uint32_t gateway)
 {
+    ASSERT(q->plan->gateways != NULL && gateway < q->plan->n_gateways); // a plan is never empty
     const PlanGateway *g = &q->plan->gateways[gateway];
     out_begin(out, key, '{');
     out_text(out, "gateway", g->region);

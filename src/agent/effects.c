@@ -97,15 +97,14 @@ int effects_absorb_report(Agent *agent, uint32_t peer, const char *bytes, size_t
                           PeerRefusal *ret_refusal, Error *reterr)
 {
     const char *name = agent_model(agent)->regions[peer].name;
+    *ret_refusal = PEER_REFUSED_FORMAT;
     Arena *arena CLEANUP(arena_freep) = arena_new(BOUND_REPORT_BYTES * 32);
     if (!arena)
         return error_set(reterr, ERROR_MEMORY, "out of memory");
     const Report *report;
     int r = report_json_decode(bytes, len, arena, &report, reterr);
-    if (r < 0) {
-        *ret_refusal = PEER_REFUSED_FORMAT;
+    if (r < 0)
         return r;
-    }
     if (strcmp(report->region, name) != 0) {
         *ret_refusal = PEER_REFUSED_MISMATCH;
         return error_set(reterr, ERROR_FOREIGN, "report of '%s' came from '%s'", report->region,

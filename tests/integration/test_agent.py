@@ -447,6 +447,85 @@ def test_replicas_and_classes(planet):
     planet.settle()
 
 
+def test_evidence(planet):
+    """What the edge counts becomes load, metrics and the other regions' knowledge."""
+    agent, far = planet.agents["us-west-2"], planet.agents["us-east1"]
+    before = agent.metric("wildcam_edge_requests_total")
+    with edgekit.Traffic(agent.edge, clients=4, pause=0.02):
+        until(lambda: agent.metric("wildcam_edge_requests_total") > before + 20, "the requests are counted")
+        def load(of):
+            return next(g["load_rps"] for g in of.status()["gateways"] if g["region"] == "us-west-2")
+        until(lambda: load(agent) > 0, "its own load is known")
+        until(lambda: load(far) > 0, "the others know it")
+    until(lambda: load(agent) == 0 and load(far) == 0, "the load is gone")
+
+
+# --- Certificates that are wrong ---
+
+def with_files_issuer(planet, agent):
+    """Starts the agent so that it leaves certificates alone."""
+    own_file = planet.fleet.dir / f"files-{agent.region}.yaml"
+    own_file.write_text(planet.fleet.file.read_text().replace("issuer: local", "issuer: files"))
+    agent.fleet_file = own_file
+    agent.restart()
+    until(agent.is_ready, "the agent is back")
+
+
+def restore_issuer(planet, agent, saved):
+    for path, text in saved.items():
+        path.write_bytes(text)
+    agent.edge.process.send_signal(signal.SIGHUP)
+    agent.fleet_file = planet.fleet.file
+    agent.restart()
+    until(agent.is_ready, "the agent is back")
+    planet.settle()
+
+
+def replace_pair(planet, region, name, usage):
+    """An expired pair of our own CA; returns what was there."""
+    folder = planet.fleet.dir / "pki" / region
+    saved = {folder / f"{name}.{end}": (folder / f"{name}.{end}").read_bytes() for end in ("pem", "key")}
+    unit = "gateway" if name == "peer" else "edge"
+    made = planet.fleet.pki.issue(f"{region}/expired-{name}", f"/O=wildcam/OU={unit}/CN={region}",
+                                  f"DNS:{region}.gateway.{edgekit.DOMAIN}", usage, expired=True)
+    for path, source in zip(saved, made):
+        path.write_bytes(pathlib.Path(source).read_bytes())
+    return saved
+
+
+def test_expired_gateway_certificate(planet):
+    """A gateway that shows an expired certificate is down for everybody: its clients would refuse it too."""
+    planet.reset_flaps()
+    agent = planet.agents["us-west1"]
+    with_files_issuer(planet, agent)
+    saved = replace_pair(planet, "us-west1", "edge", "serverAuth")
+    try:
+        agent.edge.process.send_signal(signal.SIGHUP)
+        until(lambda: all(a.verdict("us-west1") == "down" for a in planet.agents.values()), "everybody holds it", 40)
+        log = planet.agents["us-west-2"].log_path.read_text()
+        assert "certificate has expired" in log
+    finally:
+        restore_issuer(planet, agent, saved)
+
+
+def test_expired_peer_certificate(planet):
+    """Its reports are refused and counted; the other direction still brings them across."""
+    agent, other = planet.agents["eastus"], planet.agents["us-west-2"]
+    with_files_issuer(planet, agent)
+    before = other.metric("wildcam_peer_refused_total", reason="certificate")
+    failed = agent.metric("wildcam_reports_failed_total", gateway="us-west-2")
+    saved = replace_pair(planet, "eastus", "peer", "clientAuth")
+    try:
+        agent.process.send_signal(signal.SIGHUP)
+        until(lambda: agent.metric("wildcam_reports_failed_total", gateway="us-west-2") > failed + 5, "its reports fail", 40)
+        until(lambda: other.metric("wildcam_peer_refused_total", reason="certificate") > before, "they are counted")
+        end = time.monotonic() + 3  # longer than a vote stays fresh
+        until(lambda: time.monotonic() > end and all(a.status()["region"]["fresh_observers"] == 6 for a in planet.agents.values()),
+              "everybody still hears everybody")
+    finally:
+        restore_issuer(planet, agent, saved)
+
+
 # --- Faults of agents and their files ---
 
 def test_agent_killed(planet):

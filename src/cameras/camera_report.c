@@ -25,7 +25,7 @@ static void put_ms(Buf *buf, const char *key, int64_t ns)
 static void put_traffic(Buf *buf, const CameraReport *report)
 {
     const Stats *stats = &report->traffic.stats;
-    buf_printf(buf, ",\"rate\":%" PRIu32 ",\"connections\":%" PRIu32, report->rate,
+    buf_printf(buf, ",\"rate_rps\":%" PRIu32 ",\"connections\":%" PRIu32, report->rate,
                report->connections);
     put_ms(buf, "duration_ms", report->traffic.elapsed_ns);
 #define X(name) buf_printf(buf, ",\"" #name "\":%" PRIu64, stats->name);

@@ -84,6 +84,7 @@ static void advance_one(Slots *slots, Slot *slot, Mono now)
 {
     if (slot->pid > 0 && slot->kill_at.ns <= now.ns) {
         slot->kill_at = MONO_NEVER;
+        (void)kill(slot->pid, SIGKILL); // it may not have a session of its own yet
         (void)kill(-slot->pid, SIGKILL);
     }
     if (slot->state == PROGRAM_STATE_BACKOFF && slot->again.ns <= now.ns)

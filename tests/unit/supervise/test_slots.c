@@ -52,6 +52,7 @@ static int teardown(void **state)
 {
     for (size_t i = 0; i < spec.n; i++)
         if (slots.items[i].pid > 0) {
+            (void)kill(slots.items[i].pid, SIGKILL);
             (void)kill(-slots.items[i].pid, SIGKILL);
             (void)waitpid(slots.items[i].pid, NULL, 0);
         }

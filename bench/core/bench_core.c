@@ -47,9 +47,9 @@ static void print(const char *what, Samples *samples)
     if (samples->n == 0)
         return;
     qsort(samples->ns, samples->n, sizeof *samples->ns, compare);
+    size_t median = samples->n / 2, high = samples->n * 99 / 100;
     printf("%-44s %8zu %10.2f %10.2f %10.2f\n", what, samples->n, (double)samples->ns[0] / 1e3,
-           (double)samples->ns[samples->n / 2] / 1e3,
-           (double)samples->ns[samples->n * 99 / 100] / 1e3);
+           (double)samples->ns[median] / 1e3, (double)samples->ns[high] / 1e3);
     free(samples->ns);
     *samples = (Samples){0};
 }

@@ -25,6 +25,7 @@ typedef struct Peer {
     uint64_t config_hash, plan_number, plan_fleet_digest;
     bool offset_known;
     int64_t clock_offset_ns; // its wall minus ours
+    uint32_t next_wish;      // where its next part of too many wishes begins
 } Peer;
 
 typedef struct Replica {

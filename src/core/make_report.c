@@ -4,11 +4,19 @@
 // observer: a cut between two clouds must not hide a gateway's own region from its accusers.
 #include <string.h>
 
+#include "bounds.h"
 #include "core_state.h"
 
-// A vote is about 250 bytes of JSON; BOUND_REPORT_BYTES holds that many and 30 wishes. Fleets above
-// 13 regions relay a part each time, in turns.
+// BOUND_REPORT_BYTES is shared out by estimates that are never too low, since a report that does
+// not fit is no report: the own view always, of the wishes WISHES_BYTES at most (the newest in one
+// half, the others in turns), relayed views in what is left (in turns too).
 #define VOTES_MAX 192U
+#define HEAD_BYTES 1024U
+#define SERVICE_BYTES 40U // without its name, as all of these
+#define VIEW_BYTES 200U
+#define VOTE_BYTES 224U // without its numbers
+#define WISH_BYTES 256U
+#define WISHES_BYTES (16U << 10)
 #define RELAY_MAX_NS (10 * NS_PER_S) // older tables help nobody
 
 void reports_push(Step *step)
@@ -103,9 +111,9 @@ static int fill_views(const Core *core, Arena *arena, Mono now, uint32_t peer, R
     report->views[0].boot = core->boot;
     report->views[0].sequence = report->sequence;
     report->n_views = 1;
-    uint32_t first = n <= most ? 0 : (uint32_t)(report->sequence % n);
-    for (uint32_t i = 0; i < n && r == 0 && report->n_views < most; i++) {
-        uint32_t o = (first + i) % n;
+    uint32_t o = n <= most ? 0 : (uint32_t)(report->sequence % n);
+    for (uint32_t i = 0; i < n && r == 0 && report->n_views < most;
+         i++, o = o + 1 < n ? o + 1 : 0) {
         const View *view = &tables->live.views[o];
         if (o == tables->own || o == peer || !view->have ||
             mono_since(now, view->born) > RELAY_MAX_NS)
@@ -115,7 +123,7 @@ static int fill_views(const Core *core, Arena *arena, Mono now, uint32_t peer, R
     return r;
 }
 
-static int fill_services(const Core *core, Arena *arena, Report *report)
+static int fill_services(const Core *core, Arena *arena, Report *report, size_t *left)
 {
     const Model *model = core->tables->model;
     const Self *self = &core->tables->live.self;
@@ -125,9 +133,11 @@ static int fill_services(const Core *core, Arena *arena, Report *report)
     if (report->services == NULL)
         return ERROR_MEMORY;
     report->n_services = model->n_services;
-    for (uint32_t i = 0; i < model->n_services; i++)
+    for (uint32_t i = 0; i < model->n_services; i++) {
         report->services[i] =
             (ReportService){.name = model->services[i].name, .classes = self->classes};
+        *left -= SERVICE_BYTES + strlen(model->services[i].name);
+    }
     return 0;
 }
 
@@ -167,18 +177,18 @@ int core_report(Core *core, Arena *arena, uint32_t peer, Mono now, Wall wall,
         .capacity_rps = model->regions[core->tables->own].capacity_rps,
         .load_rps = gateway_load_rps(core->tables, core->tables->own),
         .replicas_want = model->regions[core->tables->own].replicas,
-        .n_intents = core->intents->n,
-        .intents = core->intents->items,
     };
     for (uint32_t i = 0; i < core->tables->n_replicas; i++)
         report->replicas_up += core->tables->live.replicas[i].state == HEALTH_UP;
     fill_echo(core, peer, now, report);
-    int r = fill_views(core, arena, now, peer, report);
+    size_t left = BOUND_REPORT_BYTES - HEAD_BYTES;
+    int r = fill_services(core, arena, report, &left);
     if (r == 0)
-        r = fill_services(core, arena, report);
-    // "Lives in the arena": the set may be replaced by the next step.
-    if (r == 0 && report->n_intents > 0)
-        r = intent_copy(arena, core->intents->items, report->n_intents, &report->intents);
+        r = fill_own_view(core, arena, now, report, &left);
+    if (r == 0)
+        r = fill_wishes(core, arena, &core->tables->live.peers[peer].next_wish, report, &left);
+    if (r == 0)
+        r = fill_relays(core, arena, now, peer, report, left);
     if (r < 0)
         return r;
     self->sequence++;

@@ -11,9 +11,11 @@
 #define P99_UP 50
 #define P99_DOWN 4950
 #define P50_STEP 64
+#define YOUNG_SAMPLES 16
 #define DEADLINE_FACTOR 8
-#define IDLE_GAP_PART                                                                              \
-    4 // of probe_fast: a gateway that closes every connection is no reason to storm
+// A gateway that closes every connection is no reason to storm: at most one in this part of
+// probe_fast.
+#define IDLE_GAP_PART 4
 #define RTT_CLASS_US 16000U
 #define RTT_CLASSES 10
 
@@ -107,7 +109,12 @@ static void learn(Path *path, int64_t latency_ns)
 {
     int64_t us = latency_ns / NS_PER_US;
     uint32_t sample = us > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)us;
-    if (path->p99_us == 0) {
+    // The first answers come over fresh connections, whose handshakes take two round trips more.
+    // The smallest of them counts: p99 goes down too slowly to forget them, and deadlines hang on
+    // it.
+    bool young = path->samples < YOUNG_SAMPLES;
+    path->samples += young;
+    if (path->p99_us == 0 || (young && sample < path->p50_us)) {
         path->p50_us = sample > 0 ? sample : 1;
         path->p99_us = path->p50_us + path->p50_us / 3 + 1;
         return;

@@ -36,6 +36,7 @@ typedef struct Path {
     Mono sent_at;            // of the newest probe
     Mono next;               // when the next probe is due
     uint32_t p50_us, p99_us; // 0: nothing measured
+    uint32_t samples;        // that they were learned from, as long as they are few
     uint32_t rtt_class;      // of p50, in powers of two, with hysteresis
     bool edge_known;
     Mono edge_success; // newest *sent* real request that succeeded

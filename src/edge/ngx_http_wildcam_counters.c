@@ -44,7 +44,6 @@ ngx_http_wildcam_counters_map(
 
     /* the old content goes: its writer is gone, the agent sees a new start */
 
-    err = 0;
     if (ftruncate(fd, 0) == -1) {
         err = errno;
     } else {

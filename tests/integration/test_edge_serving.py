@@ -34,7 +34,7 @@ def test_replicas_share_the_load(edge):
         traffic.wait_for(400)
     assert not traffic.failed()
     counts = [edge.target(replica.name)["ok"] for replica in edge.replicas]
-    assert min(counts) > sum(counts) / 4
+    assert min(counts) >= 20, "the busier one gets less, but no one nothing"
 
 
 def test_forwards_what_no_replica_can_serve(fleet, edge):
@@ -218,3 +218,10 @@ def test_security_headers(edge):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["strict-transport-security"].startswith("max-age=")
         assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_round_trip_times_of_clients_are_sampled(edge):
+    before = edge.counters()["samples"]
+    with edgekit.Traffic(edge, clients=2) as traffic:
+        traffic.wait_for(20)
+    assert edge.counters()["samples"] > before

@@ -99,28 +99,159 @@ static int fill_view(const Core *core, Arena *arena, uint32_t observer, Mono now
     return 0;
 }
 
-static int fill_views(const Core *core, Arena *arena, Mono now, uint32_t peer, Report *report)
+static size_t number_bytes(uint64_t number)
+{
+    size_t n = 1;
+    for (; number >= 10; number /= 10)
+        n++;
+    return n;
+}
+
+static size_t age_bytes(int64_t age_ns)
+{
+    return age_ns == AGE_NEVER ? sizeof "null" : number_bytes((uint64_t)age_ns);
+}
+
+static size_t window_bytes(const ErrorWindow *window)
+{
+    return number_bytes(window->n) + number_bytes(window->k) + number_bytes(window->buckets);
+}
+
+static size_t vote_bytes(const ReportVote *vote)
+{
+    return VOTE_BYTES + strlen(vote->gateway) + age_bytes(vote->first_fail_age_ns) +
+           age_bytes(vote->edge_success_age_ns) + age_bytes(vote->held_age_ns) +
+           age_bytes(vote->hold_left_ns) + number_bytes(vote->streak) + number_bytes(vote->flaps) +
+           number_bytes(vote->p50_us) + number_bytes(vote->p99_us) +
+           window_bytes(&vote->short_window) + window_bytes(&vote->long_window);
+}
+
+static size_t view_bytes(const ReportView *view)
+{
+    size_t bytes = VIEW_BYTES + strlen(view->observer);
+    for (uint32_t i = 0; i < view->n_votes; i++)
+        bytes += vote_bytes(&view->votes[i]);
+    return bytes;
+}
+
+// In JSON a byte takes six at most, an escape.
+static size_t text_bytes(const char *text)
+{
+    size_t bytes = 0;
+    for (const char *c = text; *c != '\0'; c++)
+        bytes += *c >= 0x20 && *c < 0x7f && *c != '"' && *c != '\\' ? 1 : 6;
+    return bytes;
+}
+
+static size_t wish_bytes(const Intent *wish)
+{
+    return WISH_BYTES + text_bytes(wish->target) + text_bytes(wish->region) +
+           text_bytes(wish->author) + text_bytes(wish->reason);
+}
+
+static int fill_own_view(const Core *core, Arena *arena, Mono now, Report *report, size_t *left)
+{
+    ReportView *own;
+    report->views = arena_new_array(arena, ReportView, core->tables->model->n_regions);
+    if (report->views == NULL)
+        return ERROR_MEMORY;
+    own = &report->views[0];
+    int r = fill_view(core, arena, core->tables->own, now, own);
+    if (r < 0)
+        return r;
+    own->boot = core->boot;
+    own->sequence = report->sequence;
+    report->n_views = 1;
+    while (own->n_votes > 0 && view_bytes(own) > *left)
+        own->n_votes--;
+    *left -= view_bytes(own);
+    return 0;
+}
+
+static int fill_relays(const Core *core, Arena *arena, Mono now, uint32_t peer, Report *report,
+                       size_t left)
 {
     const Tables *tables = core->tables;
     uint32_t n = tables->model->n_regions;
-    uint32_t most = n > 0 && n < VOTES_MAX ? VOTES_MAX / n : 1; // views in one report
-    report->views = arena_new_array(arena, ReportView, n);
-    if (report->views == NULL)
-        return ERROR_MEMORY;
-    int r = fill_view(core, arena, tables->own, now, &report->views[0]);
-    report->views[0].boot = core->boot;
-    report->views[0].sequence = report->sequence;
-    report->n_views = 1;
-    uint32_t o = n <= most ? 0 : (uint32_t)(report->sequence % n);
-    for (uint32_t i = 0; i < n && r == 0 && report->n_views < most;
-         i++, o = o + 1 < n ? o + 1 : 0) {
+    ASSERT(n > 0); // core_new saw to it
+    uint32_t first = (uint32_t)(report->sequence % n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t o = (first + i) % n;
         const View *view = &tables->live.views[o];
         if (o == tables->own || o == peer || !view->have ||
             mono_since(now, view->born) > RELAY_MAX_NS)
             continue; // the peer knows its own table best
-        r = fill_view(core, arena, o, now, &report->views[report->n_views++]);
+        ReportView *relay = &report->views[report->n_views];
+        int r = fill_view(core, arena, o, now, relay);
+        if (r < 0)
+            return r;
+        if (view_bytes(relay) > left)
+            break;
+        left -= view_bytes(relay);
+        report->n_views++;
     }
-    return r;
+    return 0;
+}
+
+// Marks wishes that fit into `bytes`, the newest first.
+static void mark_newest(const IntentSet *set, bool *marked, size_t *bytes)
+{
+    for (;;) {
+        uint32_t newest = set->n;
+        for (uint32_t i = 0; i < set->n; i++)
+            if (!marked[i] && (newest == set->n || set->items[i].stamp > set->items[newest].stamp))
+                newest = i;
+        if (newest == set->n || wish_bytes(&set->items[newest]) > *bytes)
+            return;
+        marked[newest] = true;
+        *bytes -= wish_bytes(&set->items[newest]);
+    }
+}
+
+// Marks wishes that fit into `bytes`, from where the last report to this peer ended.
+static void mark_in_turn(const IntentSet *set, bool *marked, size_t bytes, uint32_t *next)
+{
+    uint32_t from = *next % set->n;
+    for (uint32_t i = 0; i < set->n; i++) {
+        uint32_t at = (from + i) % set->n;
+        *next = at;
+        if (marked[at])
+            continue;
+        if (wish_bytes(&set->items[at]) > bytes)
+            return;
+        marked[at] = true;
+        bytes -= wish_bytes(&set->items[at]);
+    }
+}
+
+// All wishes where they fit, as nearly always; else a part, so that all arrive within some reports.
+static int fill_wishes(const Core *core, Arena *arena, uint32_t *next, Report *report, size_t *left)
+{
+    const IntentSet *set = core->intents;
+    size_t all = 0, budget = *left < WISHES_BYTES ? *left : WISHES_BYTES;
+    if (set->n == 0)
+        return 0;
+    for (uint32_t i = 0; i < set->n; i++)
+        all += wish_bytes(&set->items[i]);
+    bool *marked = arena_new_array(arena, bool, set->n);
+    Intent *wishes = arena_new_array(arena, Intent, set->n);
+    if (marked == NULL || wishes == NULL)
+        return ERROR_MEMORY;
+    memset(marked, all <= budget, set->n * sizeof *marked);
+    if (all > budget) {
+        size_t half = budget / 2;
+        mark_newest(set, marked, &half);
+        mark_in_turn(set, marked, budget / 2 + half, next);
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < set->n; i++)
+        if (marked[i]) {
+            *left -= wish_bytes(&set->items[i]);
+            wishes[n++] = set->items[i];
+        }
+    report->n_intents = n;
+    // "Lives in the arena": the set may be replaced by the next step.
+    return n > 0 ? intent_copy(arena, wishes, n, &report->intents) : 0;
 }
 
 static int fill_services(const Core *core, Arena *arena, Report *report, size_t *left)

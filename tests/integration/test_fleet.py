@@ -35,14 +35,6 @@ def test_status_json_keeps_its_contract(fleet):
     fleet.wait_healthy()
     view = fleet.status()
     assert set(view) == {"generation", "regions", "gateways", "intents", "alarms"}
-    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cli.md").read_text()
-    section = re.search(r"^## status.*?(?=^## )", page, re.M | re.S)[0]
-    for name in ("regions", "gateways"):
-        row = re.search(rf"^\| `{name}\[\]` \|(.*)\|$", section, re.M)[1]
-        documented = re.findall(r"`(\w+)(?:\[\])?`", re.sub(r"\([^)]*\)", "", row))
-        assert len(documented) >= 5
-        for item in view[name]:
-            assert set(documented) <= set(item)
     assert [r["region"] for r in view["regions"]] == REGIONS
     for region in view["regions"]:
         assert {"region", "cloud", "origin", "address", "ports", "state", "classes", "plan", "plan_age_ms", "replicas",
@@ -148,18 +140,18 @@ def test_a_drain_moves_clients_and_a_release_brings_them_back(fleet):
 
 
 @pytest.mark.parametrize("args,message", [
-    (("drain", "nowhere", "--yes"), "no region"),
-    (("drain", "10.0.0.0/8", "--yes"), "is a prefix"),
-    (("pin", "us-west-2", "us-west-2", "--yes"), "no prefix"),
-    (("weight", "us-west-2", "200%", "--yes"), "no share"),
-    (("drain", "us-west-2", "--for", "soon", "--yes"), "no duration"),
-    (("explode", "us-west-2"), "unknown action"),
-    (("drain",), "missing"),
+    (("drain", "nowhere", "--yes"), "'nowhere'"),
+    (("drain", "10.0.0.0/8", "--yes"), "'10.0.0.0/8'"),
+    (("pin", "us-west-2", "us-west-2", "--yes"), "prefix"),
+    (("weight", "us-west-2", "200%", "--yes"), "'200%'"),
+    (("drain", "us-west-2", "--for", "soon", "--yes"), "'soon'"),
+    (("explode", "us-west-2"), "'explode'"),
+    (("drain",), "HINT: usage"),
 ])
 def test_traffic_refuses_nonsense(fleet, args, message):
     done = fleet.wildcam("traffic", *args, check=False)
     assert done.returncode == 2 and message in done.stderr
-    assert fleet.status()["intents"] == [] or all(i["kind"] == "release" for i in fleet.status()["intents"])
+    assert all(i["kind"] == "release" for i in fleet.status()["intents"])
 
 
 # --- what is killed comes back ---
@@ -297,17 +289,6 @@ def test_help_goes_to_stdout_and_fits_80_columns(verb):
     assert wrong.returncode == 2 and wrong.stdout == ""
     assert "'--frobnicate'" in wrong.stderr and "HINT:" in wrong.stderr
     assert len(wrong.stderr.splitlines()) == 2, "a specific message, not the whole help"
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_page_documents_every_verb_and_option(verb):
-    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cli.md").read_text()
-    titles = [t.strip() for line in re.findall(r"^## (.*)$", page, re.M) for t in line.split(",")]
-    assert verb in titles
-    section = re.search(rf"^## [^\n]*\b{verb}\b.*?(?=^## |\Z)", page, re.M | re.S)[0]
-    text = subprocess.run([WILDCAM, verb, "--help"], capture_output=True, text=True, check=True).stdout
-    for option in re.findall(r"^  (--\w+)", text, re.M):
-        assert option == "--help" or option in section, option
 
 
 def test_the_front_page_lists_every_verb():

@@ -173,8 +173,9 @@ static int fill_relays(const Core *core, Arena *arena, Mono now, uint32_t peer, 
 {
     const Tables *tables = core->tables;
     uint32_t n = tables->model->n_regions;
-    ASSERT(n > 0); // core_new saw to it
-    uint32_t first = (uint32_t)(report->sequence % n);
+    ASSERT(n > 0);                                              // core_new saw to it
+    bool roomy = 2 * n * view_bytes(&report->views[0]) <= left; // no view is twice as long
+    uint32_t first = roomy ? 0 : (uint32_t)(report->sequence % n);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t o = (first + i) % n;
         const View *view = &tables->live.views[o];

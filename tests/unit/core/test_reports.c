@@ -263,12 +263,9 @@ static void test_large_fleet_is_cut_to_size(void **state)
     bool seen[40] = {false};
     for (int i = 0; i < 40; i++) {
         assert_int_equal(core_report(other, arena, 1, now, (Wall){0}, &made), 0);
-        uint32_t n = 0;
-        for (uint32_t v = 0; v < made->n_views; v++) {
-            n += made->views[v].n_votes;
+        assert_in_range(made->n_views, 2, 8); // how many bytes that is: tests/unit/agent
+        for (uint32_t v = 0; v < made->n_views; v++)
             seen[model_find_region(&large->model, made->views[v].observer)] = true;
-        }
-        assert_true(n <= 192);
     }
     for (uint32_t o = 0; o < 40; o++) // everybody has a turn, but the peer itself
         assert_int_equal(seen[o], o != 1);

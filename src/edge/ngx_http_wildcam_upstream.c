@@ -466,6 +466,7 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
 
     target = &set->targets[i];
 
+    ctx->closed = 0;
     ctx->target = target;
     ctx->slot = target->slot;
     ctx->started = now;

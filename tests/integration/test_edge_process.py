@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """nginx as a process: killed workers come back, a killed master leaves nobody on the port, a reload loses nothing."""
+import json
 import os
 import pathlib
 import signal
@@ -97,6 +98,32 @@ def test_configuration_errors(tmp_path, broken, message):
                                       capture_output=True, text=True, timeout=20)
         assert done.returncode == 1
         assert message in done.stderr
+
+
+def test_access_log_is_json(tmp_path):
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge = fleet.edge("us-west-2")
+        edgekit.run(edgekit.BUILD / "wildcam-edge-conf", "--fleet", fleet.file, "--dir", fleet.dir, "--region", "us-west-2",
+                    "--access-log")
+        edge.publish().start()
+        edge.get('/api/detections?a="b\\c%22', headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+        log = edge.dir / "log/access.log"
+        edgekit.until(lambda: log.exists() and log.read_text(), "a line is flushed")
+        line = json.loads(log.read_text().splitlines()[-1])
+    assert line["uri"] == '/api/detections?a="b\\c%22'
+    assert (line["status"], line["region"], line["trace"]) == (200, "us-west-2", "a" * 32)
+    assert line["replica"].startswith("us-west-2/")
+
+
+def test_generator_writes_only_what_changed(tmp_path):
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge = fleet.edge("us-west-2", replicas=0)
+        command = [edgekit.BUILD / "wildcam-edge-conf", "--fleet", fleet.file, "--dir", fleet.dir, "--region", "us-west-2"]
+        before = edge.conf.stat().st_ino
+        edgekit.run(*command)
+        assert edge.conf.stat().st_ino == before
+        edgekit.run(*command, "--access-log")
+        assert edge.conf.stat().st_ino != before
 
 
 def test_generator_refuses(tmp_path):

@@ -174,7 +174,7 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     if (probe.sent.ns >= path->newest_answered.ns)
         path->late = late;
     path->newest_answered = mono_max(path->newest_answered, probe.sent);
-    path->streak = 0;
+    path->streak = path->refused = 0;
     path->soft = false;
     path->first_fail = MONO_NEVER;
     path->known = true;
@@ -193,6 +193,9 @@ void path_failed(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     Probe probe = *found;
     drop(path, found);
     count_result(path, &probe, true, now);
+    path->refused += path->refused < UINT32_MAX;
+    if (path->refused >= health->failures)
+        path->late = false; // overloaded once, dead now
     if (!probe.failed)
         count_failure(path, health, probe.sent, true, now);
 }

@@ -30,7 +30,8 @@ typedef struct Path {
     uint32_t streak;
     bool soft;               // at least one failure of the streak was silence
     bool known;              // was answered once
-    bool late;               // the newest answer came after its deadline
+    bool late;               // the newest answer came after its deadline; refusals end that
+    uint32_t refused;        // hard failures in a row since the newest answer
     Mono first_fail;         // when the first failed probe of the streak was sent
     Mono newest_answered;    // when the youngest answered probe was sent
     Mono sent_at;            // of the newest probe

@@ -197,7 +197,7 @@ void errors_advance(Step *step, uint32_t gateway, const Tally *tally);
 int wishes_event(Step *step, const Intent *intent, Error *reterr);
 void wishes_absorb(Step *step, const Report *report);
 void wishes_advance(Step *step);
-void wishes_apply(const Model *model, const IntentSet *intents, Wall wall,
+void wishes_apply(const Model *model, const IntentSet *intents, Wall wall, uint32_t gateway,
                   GatewayFacts *facts);                    // drain, never and weight onto facts
 uint64_t wishes_hash(const IntentSet *intents, Wall wall); // of those in force
 

@@ -30,19 +30,23 @@ static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, Gateway
 }
 
 // Held because its answers come too late, and the others could not carry its load: a slow answer is
-// better than none. It keeps half its share.
-static void keep_overloaded(const Tables *tables, GatewayFacts *facts)
+// better than none. It keeps half its share. What is drained is no room for others, what refuses
+// connections is not slow (path.c), and the load of a dead agent is in the others' loads already.
+static void keep_overloaded(const Tables *tables, const IntentSet *intents, Mono now, Wall wall,
+                            GatewayFacts *facts)
 {
     uint32_t n = tables->model->n_regions;
     for (uint32_t g = 0; g < n; g++) {
         const Verdict *verdict = &tables->live.verdicts[g];
         if (!verdict->held || !verdict->slow || facts[g].state != HEALTH_DOWN)
             continue;
-        facts[g].load_rps = gateway_load_rps(tables, g);
+        if (view_fresh(tables, g, now))
+            facts[g].load_rps = gateway_load_rps(tables, g);
         if (capacity_fits_without(facts, n, g))
             continue;
         facts[g].state = HEALTH_UP;
         facts[g].share_ppm = OVERLOAD_SHARE_PPM;
+        wishes_apply(tables->model, intents, wall, g, &facts[g]);
     }
 }
 
@@ -50,10 +54,11 @@ void planning_facts(const Tables *tables, const IntentSet *intents, Mono now, Wa
                     GatewayFacts *ret_facts)
 {
     memset(ret_facts, 0, tables->model->n_regions * sizeof *ret_facts); // padding too
-    for (uint32_t g = 0; g < tables->model->n_regions; g++)
+    for (uint32_t g = 0; g < tables->model->n_regions; g++) {
         fill_facts(tables, g, now, &ret_facts[g]);
-    keep_overloaded(tables, ret_facts);
-    wishes_apply(tables->model, intents, wall, ret_facts);
+        wishes_apply(tables->model, intents, wall, g, &ret_facts[g]);
+    }
+    keep_overloaded(tables, intents, now, wall, ret_facts);
 }
 
 static uint32_t replica_classes(const Tables *tables, const Replica *replica)

@@ -18,24 +18,20 @@ static bool targets(const Intent *intent, const Model *model, uint32_t gateway)
     return strcmp(intent->target, "fleet") == 0;
 }
 
-void wishes_apply(const Model *model, const IntentSet *intents, Wall wall, GatewayFacts *facts)
+void wishes_apply(const Model *model, const IntentSet *intents, Wall wall, uint32_t gateway,
+                  GatewayFacts *facts)
 {
     for (uint32_t i = 0; i < intents->n; i++) {
         const Intent *intent = &intents->items[i];
-        if (!intent_is_active(intent, wall))
+        if (!intent_is_active(intent, wall) || !targets(intent, model, gateway))
             continue;
-        for (uint32_t g = 0; g < model->n_regions; g++) {
-            if (!targets(intent, model, g))
-                continue;
-            if (intent->kind == INTENT_NEVER)
-                facts[g].state = HEALTH_NEVER;
-            else if (intent->kind == INTENT_DRAIN && facts[g].state != HEALTH_NEVER &&
-                     facts[g].state != HEALTH_DOWN) // drained and dead: dead
-                facts[g].state = HEALTH_DRAINED;
-            else if (intent->kind == INTENT_WEIGHT)
-                facts[g].share_ppm =
-                    (uint32_t)((uint64_t)facts[g].share_ppm * intent->value_ppm / PPM_ONE);
-        }
+        if (intent->kind == INTENT_NEVER)
+            facts->state = HEALTH_NEVER;
+        else if (intent->kind == INTENT_DRAIN && facts->state != HEALTH_NEVER &&
+                 facts->state != HEALTH_DOWN) // drained and dead: dead
+            facts->state = HEALTH_DRAINED;
+        else if (intent->kind == INTENT_WEIGHT)
+            facts->share_ppm = (uint32_t)((uint64_t)facts->share_ppm * intent->value_ppm / PPM_ONE);
     }
 }
 

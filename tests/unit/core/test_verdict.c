@@ -261,6 +261,49 @@ static void test_overloaded_gateway_keeps_half_its_share(void **state)
     assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].state, HEALTH_DOWN);
 }
 
+// The commonest order of events: too slow, then dead. What refuses everybody gets nothing, room or
+// not; nor does what is drained.
+static void test_overloaded_then_dead_gets_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, 850, 0);
+    planet_slow(planet, 2, 900);
+    planet_run(planet, 20000);
+    planet_gateway(planet, 2, GATEWAY_REFUSES);
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, g == 2 ? 0 : 1000, 0);
+    for (int i = 0; i < 70; i++) {
+        planet_run(planet, 1000);
+        for (uint32_t a = 0; a < 6 && i > 1; a++) {
+            assert_int_equal(planet_held_mask(planet, a), 4);
+            assert_int_equal(core_plan(planet_core(planet, a))->gateways[2].state, HEALTH_DOWN);
+        }
+    }
+}
+
+static void test_overloaded_and_drained_stays_drained(void **state)
+{
+    (void)state;
+    Intent drain = {.kind = INTENT_DRAIN,
+                    .target = "region:c1-r2",
+                    .region = "",
+                    .author = "test",
+                    .reason = "repair",
+                    .expires = {INT64_MAX}};
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, 950, 0);
+    for (int64_t ms = 300; ms <= 8100; ms += 300) {
+        planet_slow(planet, 2, ms);
+        planet_run(planet, 1000);
+    }
+    planet_run(planet, 12000);
+    planet_intent(planet, 0, &drain);
+    planet_run(planet, 2000);
+    assert_int_equal(planet_held_mask(planet, 0), 4);
+    assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].state, HEALTH_DRAINED);
+}
+
 static void test_floor_holds_half_at_most(void **state)
 {
     (void)state;
@@ -371,6 +414,8 @@ int main(void)
         F(test_four_percent_is_not_five),
         F(test_no_removal_without_room),
         F(test_overloaded_gateway_keeps_half_its_share),
+        F(test_overloaded_then_dead_gets_nothing),
+        F(test_overloaded_and_drained_stays_drained),
         F(test_floor_holds_half_at_most),
         F(test_reset_of_flaps),
         F(test_flaps_are_forgotten_after_ten_minutes),

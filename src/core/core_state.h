@@ -47,6 +47,7 @@ typedef struct Self {
     bool alone;
     Mono alone_at;    // last time that the condition held
     Mono together_at; // when it ended last, or the start
+    bool learned;     // has taken over what others held when this agent started
     uint32_t fresh;
     bool settled; // every gateway was seen up by somebody, or the time for that is over
     Mono report_due, push_due, reported_at;
@@ -180,6 +181,8 @@ bool view_fresh(const Tables *tables, uint32_t observer, Mono now);
 void views_refresh_own(Step *step);
 void views_find_fresh(const Tables *tables, Mono now, Fresh *ret_fresh);
 void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally);
+// The same, with peers that are alone among the holders.
+void views_tally_all(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally);
 uint32_t views_count_clouds(uint32_t mask);
 void views_attention(const Tables *tables, const Fresh *fresh, uint64_t ret_mask[VIEW_WORDS]);
 

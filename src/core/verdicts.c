@@ -181,23 +181,17 @@ static bool is_alone(const Step *step)
            mono_since(step->now, step->core->boot_at) < ALONE_BOOT_NS;
 }
 
-static void adopt(Step *step, uint32_t gateway)
+static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t of)
 {
     Verdict *verdict = &step->state->verdicts[gateway];
-    Tally tally;
-    views_tally(step->tables, &step->tables->fresh, gateway, &tally);
-    if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
-        return;
-    bool held = 2 * tally.holders > tally.together;
-    if (held == verdict->held || (held && is_full(step)))
-        return;
+    bool held = 2 * tally->holders > of;
     verdict->held = held;
     verdict->last_change = step->now;
-    verdict->ok_since = MONO_NEVER;
+    verdict->ok_since = verdict->veto_since = MONO_NEVER;
     if (held) {
         verdict->cause = VERDICT_CAUSE_ADOPTED;
-        verdict->flaps = tally.peer_flaps;
-        verdict->since = mono_min(tally.peer_since, step->now);
+        verdict->flaps = tally->peer_flaps;
+        verdict->since = mono_min(tally->peer_since, step->now);
         verdict->step = 0;
     } else {
         verdict->cause = VERDICT_CAUSE_NONE;
@@ -206,7 +200,32 @@ static void adopt(Step *step, uint32_t gateway)
     }
     step_record(step, RECORD_VERDICT_ADOPTED, step_gateway(step, gateway),
                 arena_printf(step->arena, "%s: held by %" PRIu32 " of %" PRIu32 " peers",
-                             held ? "held" : "released", tally.holders, tally.together));
+                             held ? "held" : "released", tally->holders, of));
+}
+
+static void adopt(Step *step, uint32_t gateway)
+{
+    Tally tally;
+    views_tally(step->tables, &step->tables->fresh, gateway, &tally);
+    if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
+        return;
+    bool held = 2 * tally.holders > tally.together;
+    if (held != step->state->verdicts[gateway].held && !(held && is_full(step)))
+        take_over(step, gateway, &tally, tally.together);
+}
+
+// Half of the fleet is gone: all that are left are alone, and nobody ever is together again. An
+// agent that starts then knows less than they do, so it takes what most of them hold.
+static void adopt_from_the_rest(Step *step)
+{
+    for (uint32_t g = 0; g < step->model->n_regions; g++) {
+        Tally tally;
+        views_tally_all(step->tables, &step->tables->fresh, g, &tally);
+        uint32_t peers = tally.fresh - 1; // without this agent
+        if (peers >= ADOPT_PEERS_MIN && 2 * tally.holders > peers &&
+            !step->state->verdicts[g].held && !is_full(step))
+            take_over(step, g, &tally, peers);
+    }
 }
 
 static void advance_alone(Step *step)
@@ -222,8 +241,14 @@ static void advance_alone(Step *step)
                                      self->sick ? ", sick" : ""));
         self->alone = true;
         self->alone_at = step->now;
+        if (!self->learned && !self->sick && self->fresh > ADOPT_PEERS_MIN &&
+            mono_since(step->now, step->core->boot_at) >= ALONE_BOOT_NS + ALONE_END_NS) {
+            self->learned = true;
+            adopt_from_the_rest(step);
+        }
     } else if (self->alone && mono_since(step->now, self->alone_at) > ALONE_END_NS) {
         self->alone = false;
+        self->learned = true;
         self->together_at = step->now;
         step_record(step, RECORD_TOGETHER, "self",
                     arena_printf(step->arena, "%" PRIu32 " fresh observers of %" PRIu32,

@@ -49,6 +49,19 @@ static void record_vote(Step *step, uint32_t gateway, const ViewVote *vote)
                     : names[vote->vote]);
 }
 
+// What most fresh peers hold is known to be down, though an agent that just started holds nothing.
+static bool peers_hold(const Step *step, uint32_t gateway)
+{
+    uint32_t peers = 0, holders = 0;
+    for (uint32_t o = 0; o < step->model->n_regions; o++) {
+        if (o == step->tables->own || !view_fresh(step->tables, o, step->now))
+            continue;
+        peers++;
+        holders += tables_votes(step->tables, o)[gateway].held;
+    }
+    return peers >= 2 && 2 * holders > peers;
+}
+
 // Sick: for at least two, and at least half, of the gateways not held down a streak of failures
 // runs. By level, not by speed: deadlines differ per path, so losses do not come in one interval.
 static void judge_self(Step *step)
@@ -61,6 +74,12 @@ static void judge_self(Step *step)
         base++;
         bad += step->state->paths[g].streak > 0;
     }
+    for (uint32_t g = 0; g < step->model->n_regions && bad >= 2 && 2 * bad >= base; g++)
+        if (!step->state->verdicts[g].held && step->state->paths[g].streak > 0 &&
+            peers_hold(step, g)) {
+            base--;
+            bad--;
+        }
     if (bad >= 2 && 2 * bad >= base)
         self->sick_until = mono_add(step->now, step->model->health.sick_hold_ns);
     bool sick = step->now.ns < self->sick_until.ns;
@@ -137,7 +156,8 @@ static void tally_down(const Tables *tables, uint32_t observer, const ViewVote *
     tally->youngest_fail = mono_max(tally->youngest_fail, vote->first_fail);
 }
 
-void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally)
+static void tally_all(const Tables *tables, const Fresh *fresh, uint32_t gateway, bool with_alone,
+                      Tally *ret_tally)
 {
     *ret_tally = (Tally){.all_soft = true,
                          .youngest_fail = MONO_DISTANT,
@@ -153,7 +173,7 @@ void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tal
         ret_tally->newest_success = mono_max(ret_tally->newest_success, vote->edge_success);
         if (vote->vote == VOTE_DOWN)
             tally_down(tables, o, vote, ret_tally);
-        if (o == tables->own || tables->live.views[o].alone)
+        if (o == tables->own || (tables->live.views[o].alone && !with_alone))
             continue;
         ret_tally->together++;
         if (!vote->held)
@@ -164,4 +184,14 @@ void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tal
         ret_tally->peer_hold_until = mono_max(ret_tally->peer_hold_until, vote->hold_until);
         ret_tally->peer_since = mono_min(ret_tally->peer_since, vote->held_since);
     }
+}
+
+void views_tally(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally)
+{
+    tally_all(tables, fresh, gateway, false, ret_tally);
+}
+
+void views_tally_all(const Tables *tables, const Fresh *fresh, uint32_t gateway, Tally *ret_tally)
+{
+    tally_all(tables, fresh, gateway, true, ret_tally);
 }

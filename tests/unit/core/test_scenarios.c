@@ -217,6 +217,27 @@ static void test_dead_cloud_then_a_region(void **state)
     assert_held(7);
 }
 
+// Half of the gateways are held, all that are left are alone: an agent that restarts joins them.
+static void test_restart_with_half_of_the_fleet_dead(void **state)
+{
+    (void)state;
+    planet_region(planet, 2, false);
+    planet_region(planet, 3, false);
+    planet_run(planet, 15000);
+    planet_region(planet, 0, false);
+    planet_run(planet, 15000);
+    for (uint32_t a = 1; a < 6; a += a == 1 ? 3 : 1)
+        assert_int_equal(planet_held_mask(planet, a), 0xd);
+    planet_agent_stop(planet, 5);
+    planet_run(planet, 3000);
+    planet_agent_start(planet, 5);
+    planet_run(planet, 6000);
+    assert_int_equal(planet_held_mask(planet, 5), 0xd);
+    assert_false(core_self_status(planet_core(planet, 5), (Mono){0}).sick);
+    assert_int_equal(core_plan(planet_core(planet, 5))->fleet_digest,
+                     core_plan(planet_core(planet, 1))->fleet_digest);
+}
+
 static void test_two_clouds_at_once(void **state)
 {
     (void)state;
@@ -441,6 +462,7 @@ int main(void)
         SCENARIO(test_dead_region_and_cloud),
         SCENARIO(test_dead_cloud_then_a_gateway),
         SCENARIO(test_dead_cloud_then_a_region),
+        SCENARIO(test_restart_with_half_of_the_fleet_dead),
         SCENARIO(test_two_clouds_at_once),
         SCENARIO(test_two_clouds_one_after_the_other),
         SCENARIO(test_all_refuse),

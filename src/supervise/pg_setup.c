@@ -64,7 +64,7 @@ static int make_cluster(const PgSetup *setup, Error *reterr)
     if (r < 0)
         return r;
     LayoutPath pwfile = join("--pwfile=", secret.text);
-    const char *const argv[] = {PG_BIN "/initdb",
+    const char *const argv[] = {PG_INITDB,
                                 "-D",
                                 folder.text,
                                 "-U",

@@ -11,6 +11,8 @@
 #include "error.h"
 
 #define PG_BIN "/usr/lib/postgresql/15/bin"
+#define PG_SERVER "/usr/lib/postgresql/15/bin/postgres"
+#define PG_INITDB "/usr/lib/postgresql/15/bin/initdb"
 #define PG_DATABASE "wildcam"
 #define PG_OWNER "wildcam"
 

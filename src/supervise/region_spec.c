@@ -134,8 +134,7 @@ static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
         arena_printf(builder->arena, "LD_PRELOAD=%s", builder->options->preload),
         arena_printf(builder->arena, "WILDCAM_SOURCE=%s", builder->region->address), NULL};
     Program *postgres = add(builder, "postgres", environment);
-    postgres->argv =
-        list(builder, (const char *const[]){PG_BIN "/postgres", "-D", context->folder, NULL});
+    postgres->argv = list(builder, (const char *const[]){PG_SERVER, "-D", context->folder, NULL});
     postgres->ready = PROGRAM_READY_NOTIFY;
     postgres->stop_signal = SIGINT; // fast shutdown
     postgres->stop_last = true;

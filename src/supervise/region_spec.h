@@ -9,7 +9,7 @@
 typedef struct RegionSpecOptions {
     const char *dir;      // state folder as the programs see it
     const char *programs; // folder of wildcam-agent and the others, as they see it
-    const char *preload;   // path of srcbind.so
+    const char *preload;  // path of srcbind.so
     const char *run_user;
     const char *extra; // additional environment: "REGION/PROGRAM:NAME=VALUE;..."; NULL: none
 } RegionSpecOptions;

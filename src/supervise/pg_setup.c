@@ -46,8 +46,8 @@ static int make_password(const PgSetup *setup, char password[65], Error *reterr)
 
 static int make_database(const char *folder, Error *reterr)
 {
-    const char *const argv[] = {PG_BIN "/postgres",    "--single", "-F", "-D", folder, "-c",
-                                "log_checkpoints=off", "postgres", NULL};
+    const char *const argv[] = {
+        PG_SERVER, "--single", "-F", "-D", folder, "-c", "log_checkpoints=off", "postgres", NULL};
     return spawn_wait(argv, "CREATE DATABASE " PG_DATABASE ";\n", reterr);
 }
 

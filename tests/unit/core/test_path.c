@@ -285,6 +285,19 @@ static void test_quantiles_follow(void **state)
     assert_int_equal(path_rtt_floor_us(&path), 32000); // 32 .. 64 ms
 }
 
+static void test_first_handshakes_are_forgotten(void **state)
+{
+    (void)state;
+    for (int64_t i = 0; i < 3; i++) // 195 ms, of which 130 are handshakes
+        path_answered(&path, health, send(1000 * i), at(1000 * i + (i == 0 ? 195 : 65)));
+    assert_in_range(path.p50_us, 64000, 66000);
+    assert_in_range(path.p99_us, 66000, 90000);
+    for (int64_t i = 3; i < 100; i++)
+        path_answered(&path, health, send(1000 * i), at(1000 * i + 65));
+    path_answered(&path, health, send(200000), at(200010)); // one fast answer later says little
+    assert_in_range(path.p50_us, 60000, 66000);
+}
+
 static void test_round_trip_class_has_hysteresis(void **state)
 {
     (void)state;
@@ -336,6 +349,7 @@ int main(void)
         T(test_outstanding_probes_are_bounded),
         T(test_loop_gap_forgets),
         T(test_quantiles_follow),
+        T(test_first_handshakes_are_forgotten),
         T(test_round_trip_class_has_hysteresis),
         T(test_window_counts_wrong_answers_only),
     };

@@ -20,7 +20,7 @@ static int exec_psql(const Context *context, uint32_t region, char **args, int n
     int r = layout_sockets(context->dir.text, context->conf->model.regions[region].name, &folder,
                            reterr);
     if (r < 0)
-        return r;
+        return error_hint(reterr, r, "'wildcam up' starts the fleet.");
     (void)snprintf(port, sizeof port, "%u", context->conf->regions[region].database_port);
     char socket[sizeof folder.text + 32];
     (void)snprintf(socket, sizeof socket, "%s/.s.PGSQL.%s", folder.text, port);

@@ -192,7 +192,7 @@ int drill_main(int argc, char **argv, DrillAsk *ask, Error *reterr)
         {"rate", "N", "requests per second (default: drills.rate)", &given.rate, NULL},
         {"connections", "N", "cameras (default: drills.connections)", &given.connections, NULL},
         {"before", "T", "traffic before the fault (default 3s)", &given.before, NULL},
-        {"broken", "T", "from the fault to healing (default: drills.min_duration)", &given.broken,
+        {"broken", "T", "from fault to healing (default: drills.min_duration)", &given.broken,
          NULL},
         {"deadline", "T", "for everything to be back (default 180s)", &given.deadline, NULL},
         {"json", NULL, "report as JSON", NULL, &given.json},

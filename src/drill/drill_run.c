@@ -83,9 +83,11 @@ static int reset_flaps(Drill *drill)
                        drill->reterr);
         asker_run(asker);
     }
-    if (r >= 0 && status / 100 != 2)
+    if (r >= 0 && status / 100 != 2) {
         r = error_set(drill->reterr, ERROR_UNAVAILABLE,
                       "no agent takes the reset of flap counts (status %d)", status);
+        return error_hint(drill->reterr, r, "Is the fleet running? 'wildcam up' starts it.");
+    }
     return r;
 }
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import clipage
 import fleetkit
 from fleetkit import BUILD, REGIONS, WILDCAM, until
 
@@ -29,6 +30,7 @@ def check(fleet, done, dead):
     assert done.returncode in (0, 3), done.stderr + fleet.logs()
     report = json.loads(done.stdout)
     assert set(report) == FIELDS
+    clipage.check("drill", report)
     assert all(set(report[name]) == {"total", "surviving_edges", "dead_edges"} for name in SPLIT)
     assert report["regions"] == dead
     assert report["requests"]["surviving_edges"] > 0 and report["requests"]["dead_edges"] > 0

@@ -21,8 +21,12 @@ static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, Gateway
         facts->state = HEALTH_SUSPECT;
     else // one plan when all are known rather than one for each that answers first
         facts->state = verdict->seen_up && tables->live.self.settled ? HEALTH_UP : HEALTH_UNKNOWN;
-    facts->classes = gateway_classes(tables, gateway);
-    facts->share_ppm = verdict_share_ppm(verdict, health);
+    // Of a region that is silent and held an agent that just started knows neither classes nor how
+    // it came to be held: constants, so that all agents have the same facts.
+    bool silent = verdict->held && !view_fresh(tables, gateway, now);
+    facts->classes = silent ? CLASS_MASK_ALL : gateway_classes(tables, gateway);
+    facts->share_ppm =
+        verdict->held ? health->return_steps_ppm[0] : verdict_share_ppm(verdict, health);
     facts->capacity_rps = tables->model->regions[gateway].capacity_rps;
     facts->load_rps = gone ? 0 : gateway_load_rps(tables, gateway);
     facts->own_down =

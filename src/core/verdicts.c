@@ -65,7 +65,7 @@ void verdict_hold(Step *step, uint32_t gateway, VerdictCause cause, const char *
     verdict->cause = cause;
     verdict->since = verdict->last_change = step->now;
     verdict->ok_since = verdict->veto_since = MONO_NEVER;
-    verdict->limited = verdict->failing = false;
+    verdict->limited = verdict->failing = verdict->shed = false;
     verdict->step = 0;
     if (returning)
         step_record(step, RECORD_RETURN_FAILED, step_gateway(step, gateway), facts);
@@ -188,6 +188,7 @@ static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t
     verdict->held = held;
     verdict->last_change = step->now;
     verdict->ok_since = verdict->veto_since = MONO_NEVER;
+    verdict->shed = false;
     if (held) {
         verdict->cause = VERDICT_CAUSE_ADOPTED;
         verdict->flaps = tally->peer_flaps;

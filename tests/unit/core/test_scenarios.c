@@ -234,8 +234,27 @@ static void test_restart_with_half_of_the_fleet_dead(void **state)
     planet_run(planet, 6000);
     assert_int_equal(planet_held_mask(planet, 5), 0xd);
     assert_false(core_self_status(planet_core(planet, 5), (Mono){0}).sick);
+    planet_run(planet, 8000); // its own verdicts are as old as their first hold time
     assert_int_equal(core_plan(planet_core(planet, 5))->fleet_digest,
                      core_plan(planet_core(planet, 1))->fleet_digest);
+}
+
+// The facts of a region that is silent do not depend on who was there to hear its last words.
+static void test_restart_beside_a_silent_region(void **state)
+{
+    (void)state;
+    planet_replica_classes(planet, 3, CLASS_MASK_READ);
+    planet_run(planet, 5000);
+    planet_region(planet, 3, false);
+    planet_run(planet, 15000);
+    planet_agent_stop(planet, 0);
+    planet_run(planet, 3000);
+    planet_agent_start(planet, 0);
+    planet_run(planet, 20000);
+    for (uint32_t a = 0; a < 6; a++)
+        if (a != 3)
+            assert_int_equal(core_plan(planet_core(planet, a))->fleet_digest,
+                             core_plan(planet_core(planet, 1))->fleet_digest);
 }
 
 static void test_two_clouds_at_once(void **state)
@@ -463,6 +482,7 @@ int main(void)
         SCENARIO(test_dead_cloud_then_a_gateway),
         SCENARIO(test_dead_cloud_then_a_region),
         SCENARIO(test_restart_with_half_of_the_fleet_dead),
+        SCENARIO(test_restart_beside_a_silent_region),
         SCENARIO(test_two_clouds_at_once),
         SCENARIO(test_two_clouds_one_after_the_other),
         SCENARIO(test_all_refuse),

@@ -304,6 +304,20 @@ static void test_overloaded_and_drained_stays_drained(void **state)
     assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].state, HEALTH_DRAINED);
 }
 
+// What it was before it was held leaves no trace in the plan.
+static void test_shed_then_held_is_held_like_others(void **state)
+{
+    (void)state;
+    planet_slow(planet, 2, 900);
+    planet_run(planet, 5000);
+    assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].share_ppm, PPM_ONE / 2);
+    planet_gateway(planet, 2, GATEWAY_REFUSES);
+    planet_run(planet, 3000);
+    assert_int_equal(planet_held_mask(planet, 0), 4);
+    assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].share_ppm,
+                     fixture->model.health.return_steps_ppm[0]);
+}
+
 static void test_floor_holds_half_at_most(void **state)
 {
     (void)state;
@@ -416,6 +430,7 @@ int main(void)
         F(test_overloaded_gateway_keeps_half_its_share),
         F(test_overloaded_then_dead_gets_nothing),
         F(test_overloaded_and_drained_stays_drained),
+        F(test_shed_then_held_is_held_like_others),
         F(test_floor_holds_half_at_most),
         F(test_reset_of_flaps),
         F(test_flaps_are_forgotten_after_ten_minutes),

@@ -7,6 +7,8 @@
 
 #include "core_state.h"
 
+#define FLAPS_MAX 64U // the longest hold is reached long before
+
 typedef struct SavedRow {
     struct SavedRow *next;
     uint32_t observer;
@@ -31,46 +33,62 @@ static Mono before(Mono born, int64_t age_ns, Mono never)
     return age_ns == AGE_NEVER ? never : mono_add(born, -clamped_age(age_ns));
 }
 
-static void take_vote(const ReportVote *from, Mono born, ViewVote *to)
+static void take_vote(const ReportVote *from, const ModelHealth *health, Mono born, ViewVote *to)
 {
+    int64_t left =
+        from->hold_left_ns < health->hold_max_ns ? from->hold_left_ns : health->hold_max_ns;
     *to = (ViewVote){
         .vote = (unsigned)from->vote < VOTE_MAX ? from->vote : VOTE_UNKNOWN,
         .soft = from->soft,
         .slow = from->slow,
         .held = from->held,
         .streak = from->streak,
-        .flaps = from->flaps,
+        .flaps = from->flaps < FLAPS_MAX ? from->flaps : FLAPS_MAX,
         .p50_us = from->p50_us,
         .p99_us = from->p99_us,
         .first_fail = before(born, from->first_fail_age_ns, MONO_NEVER),
         .edge_success = before(born, from->edge_success_age_ns, MONO_DISTANT),
         .held_since = from->held ? before(born, from->held_age_ns, born) : MONO_NEVER,
-        .hold_until = from->held && from->hold_left_ns > 0 ? mono_add(born, from->hold_left_ns)
-                                                           : MONO_DISTANT,
+        .hold_until = from->held && left > 0 ? mono_add(born, left) : MONO_DISTANT,
         .short_window = from->short_window,
         .long_window = from->long_window,
     };
 }
 
-static bool newer(const View *have, const ReportView *offered, Mono born)
+// A relay is for an observer that this agent cannot hear: it never stands in the way of one that it
+// can, whatever sequence it claims.
+static bool newer(const Step *step, const View *have, const ReportView *offered, Mono born,
+                  bool direct)
 {
+    int64_t deaf_ns = step->model->health.fresh_ns / 2;
     if (!have->have)
+        return true;
+    if (!direct && have->direct_known && mono_since(step->now, have->direct_born) <= deaf_ns)
+        return false;
+    if (direct && !have->direct && have->boot == offered->boot && born.ns >= have->born.ns)
         return true;
     if (have->boot == offered->boot) // one counter: what rises is younger, whatever way it came
         return offered->sequence > have->sequence;
     return born.ns > have->born.ns;
 }
 
-static void take_view(Step *step, uint32_t observer, const ReportView *from, Mono born)
+static void take_view(Step *step, uint32_t observer, const ReportView *from, Mono born, bool direct)
 {
     View *view = &step->state->views[observer];
-    if (!newer(view, from, born))
+    bool known = view->direct_known || direct;
+    if (direct && (!view->direct_known || born.ns > view->direct_born.ns))
+        view->direct_born = born;
+    view->direct_known = known;
+    if (!newer(step, view, from, born, direct))
         return;
     if (view->have && view->boot == from->boot)
         born = mono_max(born, view->born);
     ViewVote *votes = tables_votes(step->tables, observer);
     uint32_t n = step->model->n_regions;
     *view = (View){.have = true,
+                   .direct = direct,
+                   .direct_known = known,
+                   .direct_born = view->direct_born,
                    .boot = from->boot,
                    .sequence = from->sequence,
                    .born = born,
@@ -86,7 +104,7 @@ static void take_view(Step *step, uint32_t observer, const ReportView *from, Mon
         if (g < 0)
             continue;
         ViewVote *vote = &votes[g];
-        take_vote(&from->votes[i], born, vote);
+        take_vote(&from->votes[i], &step->model->health, born, vote);
         if (vote->vote == VOTE_DOWN || vote->slow || vote->held || vote->long_window.k > 0)
             view->attention[g / 64] |= UINT64_C(1) << (g % 64);
     }
@@ -118,7 +136,9 @@ static void take_facts(Step *step, uint32_t region, const Report *report)
     peer->stamp_ns = report->stamp_ns;
     peer->stamp_at = step->now;
     peer->capacity_rps = report->capacity_rps;
-    peer->load_rps = report->load_rps;
+    // No agent that is in its senses says more than this.
+    uint64_t most = (uint64_t)LOAD_MAX * step->model->regions[region].capacity_rps;
+    peer->load_rps = report->load_rps < most ? report->load_rps : (uint32_t)most;
     peer->replicas_want = report->replicas_want;
     peer->replicas_up = report->replicas_up;
     peer->generation = report->generation;
@@ -172,9 +192,11 @@ void report_absorb(Step *step, const Report *report)
         take_clock(step, (uint32_t)sender, report, born);
     for (uint32_t i = 0; i < report->n_views; i++) {
         int observer = find_region(model, report->views[i].observer, i);
-        if (observer >= 0 && (uint32_t)observer != step->tables->own)
+        bool direct = i == 0 && observer == sender;
+        if (observer >= 0 && (uint32_t)observer != step->tables->own &&
+            (direct || observer != sender))
             take_view(step, (uint32_t)observer, &report->views[i],
-                      before(born, report->views[i].age_ns, MONO_DISTANT));
+                      before(born, report->views[i].age_ns, MONO_DISTANT), direct);
     }
 }
 

@@ -71,7 +71,7 @@ void load_advance(Step *step)
     Self *self = &step->state->self;
     uint32_t capacity = step->model->regions[step->tables->own].capacity_rps;
     uint32_t level = self->load_level > 0 ? self->load_level : 1;
-    const uint32_t most = LOAD_STEPS * 4; // beyond that the number says nothing more
+    const uint32_t most = LOAD_STEPS * LOAD_MAX;
     while (level < most && self->load_rps > level_rps(capacity, level))
         level++;
     bool low = level > 1 && (uint64_t)self->load_rps * LOAD_STEPS * 4 <

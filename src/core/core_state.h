@@ -13,6 +13,8 @@
 #include "verdict.h"
 #include "view.h"
 
+#define LOAD_MAX 4U // times the capacity: beyond that a load says nothing more
+
 typedef struct Peer {
     bool have;
     uint64_t boot, sequence; // of its newest report

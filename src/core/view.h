@@ -27,6 +27,9 @@ typedef struct ViewVote {
 
 typedef struct View {
     bool have;
+    bool direct; // came from the observer itself
+    bool direct_known;
+    Mono direct_born; // of the newest that did
     uint64_t boot, sequence;
     Mono born; // the table is at least as young as this
     bool sick, alone;

@@ -177,6 +177,58 @@ static void test_newest_table_wins(void **state)
     assert_int_equal(vote_of(1, 3)->vote, VOTE_UP);
 }
 
+// A relay with an absurd sequence must not shut out the observer's own reports.
+static void test_relay_does_not_shut_out_the_observer(void **state)
+{
+    (void)state;
+    step(&report); // region 1 itself
+    Report hostile = report;
+    ReportView lies[2] = {views[1], views[0]};
+    hostile.region = fixture->regions[2].name;
+    hostile.boot = lies[0].boot;
+    lies[0].age_ns = 0;
+    lies[1].sequence = INT64_MAX;
+    votes[1][4].vote = VOTE_DOWN;
+    lies[1].votes = votes[1];
+    lies[0].votes = votes[0];
+    hostile.views = lies;
+    for (int i = 0; i < 20; i++) {
+        now = mono_add(now, 250 * MS);
+        hostile.echo_ns = report.echo_ns = now.ns;
+        hostile.sequence = lies[0].sequence = 100 + (uint64_t)i;
+        step(&hostile);
+        assert_int_equal(vote_of(1, 4)->vote, VOTE_UP);
+        report.sequence = views[0].sequence = 11 + (uint64_t)i;
+        report.n_views = 1;
+        step(&report);
+        assert_int_equal(mono_since(now, core->tables->live.views[1].born), 0);
+    }
+    now = mono_add(now, 1000 * MS); // unheard: now relays speak for it ...
+    hostile.echo_ns = now.ns;
+    hostile.sequence = lies[0].sequence = 200;
+    step(&hostile);
+    assert_int_equal(vote_of(1, 4)->vote, VOTE_DOWN);
+    now = mono_add(now, 10 * MS); // ... until it does itself
+    report.echo_ns = now.ns;
+    report.sequence = views[0].sequence = 50;
+    step(&report);
+    assert_int_equal(vote_of(1, 4)->vote, VOTE_UP);
+}
+
+static void test_numbers_are_clamped(void **state)
+{
+    (void)state;
+    report.load_rps = UINT32_MAX;
+    votes[0][3].held = true;
+    votes[0][3].held_age_ns = 1000 * MS;
+    votes[0][3].hold_left_ns = INT64_MAX - 1;
+    votes[0][3].flaps = UINT32_MAX;
+    step(&report);
+    assert_int_equal(gateway_load_rps(core->tables, 1), 4 * fixture->regions[1].capacity_rps);
+    assert_int_equal(mono_since(vote_of(1, 3)->hold_until, now), fixture->model.health.hold_max_ns);
+    assert_int_equal(vote_of(1, 3)->flaps, 64);
+}
+
 static void test_nonsense_is_skipped(void **state)
 {
     (void)state;
@@ -282,6 +334,8 @@ int main(void)
         T(test_ages_become_instants),
         T(test_without_an_echo_nothing_is_fresh),
         T(test_newest_table_wins),
+        T(test_relay_does_not_shut_out_the_observer),
+        T(test_numbers_are_clamped),
         T(test_nonsense_is_skipped),
         T(test_classes_and_clock),
         T(test_own_report),

@@ -33,8 +33,10 @@ void agent_offer_plan(Agent *agent)
     if (agent->offer_due)
         return;
     Error err CLEANUP(error_done) = ERROR_INIT;
-    if (publisher_offer(agent->publisher, core_plan(agent->core), agent_model(agent), &err) < 0)
+    if (publisher_offer(agent->publisher, core_plan(agent->core), agent_model(agent), &err) < 0) {
+        agent->offer_due = true; // the core says a plan once: the fast timer tries again
         alarm_raise(&agent->alarms, ALARM_PLAN_NOT_WRITTEN, now, error_text(&err));
+    }
 }
 
 int agent_step_with(Agent *agent, CoreEvent *event, Error *reterr)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // agent: start, timers, reload, drain. What is made last depends on what is made first, so
 // agent_new reads from top to bottom and agent_free undoes any prefix of it.
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 #define FAST_MS 100  // edge evidence
 #define SLOW_MS 1000 // everything that is not urgent
+#define TRIM_NS (10 * NS_PER_S)
 #define DRAIN_NS (3 * NS_PER_S)
 // A plan said to be in force within this time stands over an agent's restart ...
 #define OLD_PLAN_AGE_NS (10 * NS_PER_S)
@@ -45,10 +47,20 @@ static void on_fast(uv_timer_t *timer)
         agent_offer_plan(agent);
 }
 
+// Handshakes with a gateway that hangs, or all of them at the start, leave holes in the heap.
+static void give_memory_back(Agent *agent, Mono now)
+{
+    if (mono_since(now, agent->trimmed) < TRIM_NS)
+        return;
+    agent->trimmed = now;
+    (void)malloc_trim(0);
+}
+
 static void on_slow(uv_timer_t *timer)
 {
     Agent *agent = timer->data;
     Mono now = clock_mono();
+    give_memory_back(agent, now);
     recording_flush(agent->recording);
     RecordingStatus recording = recording_status(agent->recording);
     alarm_set(&agent->alarms, ALARM_RECORDING_NOT_WRITTEN, now, *recording.error != '\0',
@@ -422,6 +434,7 @@ Agent *agent_free(Agent *agent)
     free(agent->edges);
     free(agent->probe_seconds);
     free(agent->probe_hard);
+    free(agent->probe_why);
     (void)arena_free(agent->step_arena);
     (void)arena_free(agent->report_arena);
     (void)arena_free(agent->start_arena);

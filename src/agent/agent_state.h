@@ -25,7 +25,7 @@
 
 enum {
     JOURNAL_RECORDS = 256, // newest records kept for /v1/records and why
-    REPORTS_IN_FLIGHT = 4, // per peer: a hung peer must not pile them up
+    REPORTS_IN_FLIGHT = 2, // per peer: a hung peer must not pile them up
 };
 #define STEP_ARENA_BYTES (64U << 20) // a plan for 1,000 gateways and its effects
 #define API_ARENA_BYTES (64U << 20)
@@ -58,6 +58,10 @@ typedef enum PeerRefusal {
     PEER_REFUSED_MAX,
 } PeerRefusal;
 
+typedef struct ProbeWhy { // why probes of a gateway fail; "" since its newest answer
+    char text[96];
+} ProbeWhy;
+
 typedef struct Renewal Renewal;
 
 struct Agent {
@@ -68,7 +72,7 @@ struct Agent {
     uint64_t conf_epoch; // rises with each accepted configuration: indices of before are void
     Core *core;
     uint64_t boot;
-    Mono started;
+    Mono started, trimmed;
     Arena *step_arena, *report_arena;
     Arena *start_arena; // what the recording says of the start; lives as long as the agent
     unsigned depth;     // of agent_step
@@ -93,6 +97,7 @@ struct Agent {
     MetricsHttp http;
     MetricsHistogram *probe_seconds; // [n_regions]
     uint64_t *probe_hard;            // [n_regions]
+    ProbeWhy *probe_why;             // [n_regions]
     MetricsHistogram step_seconds;
     uint64_t steps, step_errors, plans;
 };

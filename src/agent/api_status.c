@@ -77,6 +77,8 @@ static void put_gateway(JsonOut *out, const Agent *agent, uint32_t index,
     out_ms(out, "since_ms", status->since_ns);
     put_votes(out, status);
     put_reasons(out, agent, status, region->name);
+    const char *why = agent->probe_why[index].text;
+    out_text(out, "probe_failure", *why ? why : NULL);
     out_int(out, "share_ppm", status->share_ppm);
     out_int(out, "flaps", status->flaps);
     out_ms(out, "hold_left_ms", status->hold_left_ns);

@@ -48,6 +48,21 @@ static void not_sent(const char *what, const char *error)
 
 // --- Gateway probes ---
 
+// Each new reason once, not each of ten failures a second.
+static void note_failure(Agent *agent, const ProbeReport *report)
+{
+    ProbeWhy *why = &agent->probe_why[report->gateway];
+    agent->probe_hard[report->gateway]++;
+    if (strncmp(why->text, report->why, sizeof(why->text) - 1) == 0)
+        return;
+    snprintf(why->text, sizeof(why->text), "%s", report->why);
+    static LogLimit limit;
+    uint32_t suppressed;
+    if (log_allowed(&limit, 10, clock_mono(), &suppressed))
+        log_info("probe failed", agent_model(agent)->regions[report->gateway].name,
+                 LOG_TEXT("why", why->text), LOG_NUMBER("suppressed", suppressed));
+}
+
 static void on_probe(void *context, const ProbeReport *report)
 {
     Agent *agent = context;
@@ -56,12 +71,11 @@ static void on_probe(void *context, const ProbeReport *report)
     case PROBE_RESULT_ANSWERED:
         event.kind = CORE_EVENT_PROBE_ANSWERED;
         metrics_observe(&agent->probe_seconds[report->gateway], report->elapsed_ns);
+        agent->probe_why[report->gateway].text[0] = '\0';
         break;
     case PROBE_RESULT_HARD:
         event.kind = CORE_EVENT_PROBE_FAILED;
-        if (agent->probe_hard[report->gateway]++ % 100 == 0)
-            log_info("probe failed", agent_model(agent)->regions[report->gateway].name,
-                     LOG_TEXT("why", report->why));
+        note_failure(agent, report);
         break;
     case PROBE_RESULT_IDLE_CLOSED:
         event.kind = CORE_EVENT_IDLE_CLOSED;
@@ -295,7 +309,8 @@ int effects_set_model(Agent *agent, const Conf *conf, Error *reterr)
     EvidenceEdge *edges = alloc_zeroed(model->n_regions, sizeof(*edges));
     MetricsHistogram *seconds = alloc_zeroed(model->n_regions, sizeof(*seconds));
     uint64_t *hard = alloc_zeroed(model->n_regions, sizeof(*hard));
-    int r = targets && states && edges && seconds && hard
+    ProbeWhy *why = alloc_zeroed(model->n_regions, sizeof(*why));
+    int r = targets && states && edges && seconds && hard && why
                 ? 0
                 : error_set(reterr, ERROR_MEMORY, "out of memory");
     for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
@@ -313,16 +328,19 @@ int effects_set_model(Agent *agent, const Conf *conf, Error *reterr)
         free(edges);
         free(seconds);
         free(hard);
+        free(why);
         return r;
     }
     free(agent->peer_states);
     free(agent->edges);
     free(agent->probe_seconds);
     free(agent->probe_hard);
+    free(agent->probe_why);
     agent->peer_states = states;
     agent->edges = edges;
     agent->probe_seconds = seconds;
     agent->probe_hard = hard;
+    agent->probe_why = why;
     return 0;
 }
 

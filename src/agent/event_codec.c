@@ -4,6 +4,7 @@
 #include "event_codec.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "bounds.h"
 #include "report_codec.h"
@@ -88,6 +89,48 @@ int recording_put_config(Buf *buf, const RecordingConfig *config)
     buf_put_u32(buf, config->total);
     buf_add(buf, config->bytes, config->len);
     return buf_check(buf);
+}
+
+int recording_deflate(const void *payload, size_t len, Buf *buf)
+{
+    // Small windows: this runs once a second in a process that is to stay small.
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)payload, .avail_in = (uInt)len};
+    if (deflateInit2(&stream, 1, Z_DEFLATED, 14, 6, Z_DEFAULT_STRATEGY) != Z_OK)
+        return ERROR_MEMORY;
+    buf_add_char(buf, 'Z');
+    buf_put_u32(buf, (uint32_t)len);
+    int r;
+    do {
+        char out[4096];
+        stream.next_out = (Bytef *)out;
+        stream.avail_out = sizeof(out);
+        r = deflate(&stream, Z_FINISH);
+        buf_add(buf, out, sizeof(out) - stream.avail_out);
+    } while (r == Z_OK);
+    (void)deflateEnd(&stream);
+    return r == Z_STREAM_END ? buf_check(buf) : ERROR_MEMORY;
+}
+
+int recording_open(const void *payload, size_t len, Arena *arena, Cursor *ret_cursor)
+{
+    Cursor cursor = cursor_of(payload, len);
+    if (len == 0 || cursor_u8(&cursor) != 'Z') {
+        *ret_cursor = cursor_of(payload, len);
+        return 0;
+    }
+    uLongf size = cursor_u32(&cursor);
+    if (cursor_check(&cursor) < 0 || size == 0 || size > RECORDING_PAYLOAD_MAX)
+        return ERROR_FORMAT;
+    Bytef *bytes = arena_alloc(arena, size);
+    if (!bytes)
+        return ERROR_MEMORY;
+    uLongf got = size;
+    uLong left = (uLong)cursor_left(&cursor);
+    if (uncompress(bytes, &got, cursor_bytes(&cursor, left), left) != Z_OK || got != size ||
+        bytes[0] == 'Z')
+        return ERROR_FORMAT;
+    *ret_cursor = cursor_of(bytes, size);
+    return 0;
 }
 
 int recording_kind(Cursor *cursor)

@@ -8,6 +8,7 @@
 //                 CONFIG event that names its hash
 //     'E' events: one batch; texts and times are relative within the batch
 //     'R' records: one batch
+//     'Z' any of these, deflated (RFC 1950) behind its u32 length: reports repeat themselves
 //
 // Integers are LEB128 varints, signed ones zigzag. A text is 0 + length + bytes when it is new in
 // the batch, else its number. Decoding trusts nothing and keeps everything in the arena.
@@ -19,7 +20,8 @@
 #include "error.h"
 
 #define RECORDING_VERSION 1
-#define EVENT_BATCH_MAX (48U << 10) // a batch is closed when it has grown so far
+#define EVENT_BATCH_MAX (48U << 10)        // a batch is closed when it has grown so far
+#define RECORDING_PAYLOAD_MAX (256U << 10) // of one that was deflated
 #define CODEC_TEXTS 512
 
 typedef struct RecordingStart {
@@ -58,7 +60,12 @@ int event_codec_begin(EventCodec *codec, Arena *arena, char kind, Mono now, Wall
 int event_codec_put(EventCodec *codec, Buf *buf, const CoreEvent *event) MUST_CHECK;
 int event_codec_put_record(EventCodec *codec, Buf *buf, const Record *record) MUST_CHECK;
 
-// 'S', 'C', 'E' or 'R' of a payload, -1 when empty; the cursor stands behind it.
+// Deflates a payload at least as fast as reports come; level 1 leaves about a fifth.
+int recording_deflate(const void *payload, size_t len, Buf *buf) MUST_CHECK;
+// Opens a payload as segment_next gives it: deflated ones into the arena. ret_cursor stands at the
+// kind.
+int recording_open(const void *payload, size_t len, Arena *arena, Cursor *ret_cursor) MUST_CHECK;
+// 'S', 'C', 'E' or 'R' of an open payload, -1 when empty; the cursor stands behind it.
 int recording_kind(Cursor *cursor);
 int recording_get_start(Cursor *cursor, Arena *arena, RecordingStart *ret_start) MUST_CHECK;
 int recording_get_config(Cursor *cursor, RecordingConfig *ret_config) MUST_CHECK;

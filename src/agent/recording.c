@@ -142,6 +142,15 @@ static int open_segment(Recording *recording, Stream *stream, Error *reterr)
     return 0;
 }
 
+static int append_deflated(Recording *recording, Stream *stream, Error *reterr)
+{
+    Buf small CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+    int r = recording_deflate(stream->batch.data, stream->batch.len, &small);
+    if (r == 0 && small.len < stream->batch.len)
+        return append(recording, stream, small.data, small.len, reterr);
+    return append(recording, stream, stream->batch.data, stream->batch.len, reterr);
+}
+
 static void flush_stream(Recording *recording, Stream *stream)
 {
     if (!stream->begun)
@@ -154,7 +163,7 @@ static void flush_stream(Recording *recording, Stream *stream)
     if (r == 0 && stream->fd < 0)
         r = open_segment(recording, stream, &err);
     if (r == 0)
-        r = append(recording, stream, stream->batch.data, stream->batch.len, &err);
+        r = append_deflated(recording, stream, &err);
     if (r < 0) {
         failed(recording, &err);
         close_segment(stream); // its tail may be torn

@@ -136,8 +136,11 @@ static void read_config(Replay *replay, Cursor *cursor)
 static void read_payload(Replay *replay, uint64_t boot, bool *relevant, const void *payload,
                          size_t len)
 {
-    Cursor cursor = cursor_of(payload, len);
+    Arena *arena = arena_new(4U << 20);
+    Cursor cursor;
     RecordingStart start;
+    if (!arena || recording_open(payload, len, arena, &cursor) < 0)
+        die("a payload cannot be read");
     int kind = recording_kind(&cursor);
     if (kind == 'S') {
         if (recording_get_start(&cursor, replay->keep, &start) < 0)
@@ -156,6 +159,7 @@ static void read_payload(Replay *replay, uint64_t boot, bool *relevant, const vo
     } else if (*relevant && kind == 'R') {
         read_records(replay, &cursor);
     }
+    (void)arena_free(arena);
 }
 
 static uint64_t boot_of(const char *path)

@@ -28,9 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Arena *arena = arena_new(8U << 20);
     if (exact && arena) {
         memcpy(exact, data, size);
-        Cursor cursor = cursor_of(exact, size);
+        Cursor cursor = cursor_of(exact, 0);
         RecordingStart start;
         RecordingConfig config;
+        (void)!recording_open(exact, size, arena, &cursor);
         switch (recording_kind(&cursor)) {
         case 'S':
             (void)!recording_get_start(&cursor, arena, &start);

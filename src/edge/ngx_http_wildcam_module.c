@@ -107,6 +107,13 @@ ngx_http_wildcam_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_http_wildcam_log_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_wildcam_precontent_handler;
+
     return NGX_OK;
 }
 

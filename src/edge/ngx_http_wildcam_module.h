@@ -191,6 +191,8 @@ ngx_http_wildcam_slots_tick(Mono now);
 /* upstream.c */
 char *
 ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t
+ngx_http_wildcam_precontent_handler(ngx_http_request_t *r);
 /* The best tier among what this request has not tried yet. */
 PickTier
 ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,

@@ -30,6 +30,13 @@ static void
 ngx_http_wildcam_save_session(ngx_peer_connection_t *pc, void *data);
 
 
+/* Requests find nothing to be sent to; looked at until then. */
+
+#define STARVED_MS 100
+
+static ngx_msec_t starved_until;
+
+
 static ngx_int_t
 ngx_http_wildcam_init_upstream(
     ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
@@ -347,6 +354,34 @@ ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx, ngx_http_upstream_t *u)
 }
 
 
+/* What a request is, once; and the location it is in now. */
+
+static void
+ngx_http_wildcam_prepare(ngx_http_wildcam_ctx_t *ctx, ngx_http_request_t *r)
+{
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
+
+    if (ctx->ready) {
+        return;
+    }
+
+    ctx->ready = 1;
+    ctx->repeatable = 1;
+    ctx->class_ = ctx->conf->class_get;
+
+    if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS)) {
+        return;
+    }
+
+    ctx->class_ = ctx->conf->class_other;
+
+    if (!(r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE))) {
+        ctx->keyed = ngx_http_wildcam_has_key(r) != 0;
+        ctx->repeatable = ctx->keyed;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_wildcam_init_peer(
     ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
@@ -363,24 +398,9 @@ ngx_http_wildcam_init_peer(
     scf = ngx_http_conf_upstream_srv_conf(us, ngx_http_wildcam_module);
 
     ctx->kind = scf->kind;
-    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
+    ngx_http_wildcam_prepare(ctx, r);
 
     u = r->upstream;
-
-    if (!ctx->ready) {
-        ctx->ready = 1;
-        ctx->repeatable = 1;
-        ctx->class_ = ctx->conf->class_get;
-
-        if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS))) {
-            ctx->class_ = ctx->conf->class_other;
-
-            if (!(r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE))) {
-                ctx->keyed = ngx_http_wildcam_has_key(r) != 0;
-                ctx->repeatable = ctx->keyed;
-            }
-        }
-    }
 
     if ((ctx->keyed || !ctx->repeatable)
         && ngx_http_wildcam_settings(ctx, u) != NGX_OK) {
@@ -395,6 +415,74 @@ ngx_http_wildcam_init_peer(
     u->peer.tries = NGX_HTTP_WILDCAM_TRIED;
 
     return NGX_OK;
+}
+
+
+/*
+ * While requests find no replica they are sent on before they ask for one:
+ * nginx writes a line into its log for each that asks in vain, and strangers
+ * must not be able to fill a disk.
+ */
+
+ngx_int_t
+ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
+{
+    static ngx_str_t             failed = ngx_string("@failed");
+
+    Mono                         now;
+    PickTier                     local, remote;
+    ngx_str_t                   *next;
+    ngx_http_wildcam_ctx_t      *ctx;
+    ngx_http_wildcam_loc_conf_t *lcf;
+
+    if ((ngx_msec_int_t) (starved_until - ngx_current_msec) <= 0) {
+        return NGX_DECLINED;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
+
+    if (lcf->service.len == 0 || r->internal
+        || ngx_http_wildcam_worker.view == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_wildcam_ctx(r);
+    if (ctx == NULL || ngx_http_wildcam_ctx_renew(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_wildcam_prepare(ctx, r);
+
+    now = ngx_http_wildcam_now();
+    local = ngx_http_wildcam_best_tier(ctx, &ctx->view->replicas, now);
+    remote = lcf->remote.len ? ngx_http_wildcam_best_tier(
+                 ctx, ngx_http_wildcam_gateways(ctx), now)
+                             : PICK_TIER_NONE;
+
+    next = NULL;
+
+    if (remote < local && ngx_http_wildcam_tier_usable(ctx, remote)) {
+        next = &lcf->remote;
+
+    } else if (!ngx_http_wildcam_tier_usable(ctx, local)
+               && !(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+
+        /* a cache may still know the answer to those */
+
+        ctx->closed = local == PICK_TIER_DOWN;
+        next = &failed;
+    }
+
+    if (next == NULL) {
+        return NGX_DECLINED;
+    }
+
+    starved_until = ngx_current_msec + STARVED_MS;
+
+    (void) ngx_http_named_location(r, next);
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
 }
 
 
@@ -456,7 +544,14 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
         i = ngx_http_wildcam_choose_gateway(ctx, now);
     }
 
-    if (i == -1 || ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
+    if (i == -1) {
+        if (ctx->attempts == 0) {
+            starved_until = ngx_current_msec + STARVED_MS;
+        }
+        return NGX_BUSY;
+    }
+
+    if (ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
         return NGX_BUSY;
     }
 

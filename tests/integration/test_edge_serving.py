@@ -57,6 +57,35 @@ def test_forwards_what_no_replica_can_serve(fleet, edge):
     assert after["retries"] == before["retries"], "nothing was tried before, so this is no retry"
 
 
+def test_forwarding_does_not_fill_the_log(fleet, edge):
+    """nginx writes a line for each request that asks an upstream in vain; a region without replicas may not do that."""
+    edge.publish(replicas=[])
+    log = edge.dir / "log/nginx.log"
+    size = log.stat().st_size
+    with edgekit.Traffic(edge, clients=4) as traffic, edgekit.Traffic(edge, 2, "POST", body="{}") as writes:
+        traffic.wait_for(200)
+    edge.publish(replicas=[], forward=[])
+    with edgekit.Traffic(edge, 4, "POST", body="{}") as refused:
+        refused.wait_for(200)
+    edge.publish()
+    assert not traffic.failed() and not writes.failed()
+    assert {status for status, _ in refused.results} == {503}
+    lines = log.read_bytes()[size:].decode().splitlines()
+    assert len(lines) < 30, lines[:5]
+
+
+def test_cached_answers_are_served_without_replicas(edge):
+    target = "/static/kept.js"
+    assert edge.get(target).headers["x-cache"] == "MISS"
+    edge.publish(replicas=[], forward=[])
+    states = [edge.get(target).headers["x-cache"] for _ in range(3)]
+    refused = [edge.get(f"/static/other-{i}").status for i in range(3)]
+    states += [edge.get(target).headers["x-cache"] for _ in range(3)]
+    edge.publish()
+    assert refused == [503] * 3
+    assert states == ["HIT"] * 6
+
+
 def test_forwarding_ends_after_one_hop(fleet, edge):
     """Both regions without replicas: the second edge does not send the request back."""
     other = fleet.edges[1]

@@ -90,8 +90,9 @@ static bool pin_holds(const Plan *plan, uint32_t gateway, ServiceClass class_)
     if (gateway >= plan->n_gateways)
         return false;
     const PlanGateway *g = &plan->gateways[gateway];
-    return (g->classes & 1U << class_) != 0 && g->state != HEALTH_DOWN &&
-           g->state != HEALTH_DRAINED && g->state != HEALTH_NEVER;
+    // One that is suspect goes behind the others, for pinned clients too.
+    return (g->classes & 1U << class_) != 0 &&
+           (g->state == HEALTH_UP || g->state == HEALTH_UNKNOWN);
 }
 
 static uint32_t add(uint32_t *gateways, uint32_t n, uint32_t gateway)

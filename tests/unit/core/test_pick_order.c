@@ -181,13 +181,11 @@ static void orders(void **state)
     f.gateways[1].classes = CLASS_MASK_READ;
     expect_order(&f, "10.1.0.1", SERVICE_CLASS_READ, "120");
     expect_order(&f, "10.1.0.1", SERVICE_CLASS_WRITE, "210");
-    static const HealthState OUT[] = {HEALTH_DOWN, HEALTH_DRAINED, HEALTH_NEVER};
+    static const HealthState OUT[] = {HEALTH_SUSPECT, HEALTH_DOWN, HEALTH_DRAINED, HEALTH_NEVER};
     for (size_t i = 0; i < ARRAY_SIZE(OUT); i++) {
         f.gateways[3].state = OUT[i];
         expect_order(&f, "10.0.0.1", SERVICE_CLASS_READ, "210");
     }
-    f.gateways[3].state = HEALTH_SUSPECT;
-    expect_order(&f, "10.0.0.1", SERVICE_CLASS_READ, "3210");
     f.pins[0].gateway = 99; // never out of the table
     expect_order(&f, "10.0.0.1", SERVICE_CLASS_READ, "210");
     f.prefixes[1].group = 99; // a table of another generation

@@ -146,9 +146,8 @@ int cli_main(int argc, char **argv)
                                               : run_program(argv[1], argv + 1, &err);
     if (fflush(stdout) != 0 && r >= 0)
         r = error_errno(&err, errno, "write to stdout");
-    if (r >= 0)
-        return r;
-    tell_error(argv[1], &err);
-    error_done(&err);
-    return error_exit_code(r);
+    if (r < 0)
+        tell_error(argv[1], &err);
+    error_done(&err); // a verb may have found a failure that it could do without
+    return r < 0 ? error_exit_code(r) : r;
 }

@@ -432,14 +432,17 @@ def test_one_clock_is_ten_minutes_off(own_fleets):
 def test_a_state_folder_that_only_root_reaches(own_fleets):
     with tempfile.TemporaryDirectory(prefix="wildcam-private-") as closed:  # 0700 of root, like /root
         fleet = own_fleets("root", root=pathlib.Path(closed))
-        fleet.up()
-        assert fleet.get("us-east1", "/api/detections").status == 200
-        assert fleet.healthy()
-        mounts = pathlib.Path("/proc/self/mounts").read_text()
-        assert "/run/wildcam/" not in mounts, "nothing is mounted outside"
-        namespaces = fleet.namespaces()
-        os.kill(fleet.supervisor(), signal.SIGKILL)
-        ended(fleet, namespaces, 1)
+        try:
+            fleet.up()
+            assert fleet.get("us-east1", "/api/detections").status == 200
+            assert fleet.healthy()
+            mounts = pathlib.Path("/proc/self/mounts").read_text()
+            assert "/run/wildcam/" not in mounts, "nothing is mounted outside"
+            namespaces = fleet.namespaces()
+            os.kill(fleet.supervisor(), signal.SIGKILL)
+            ended(fleet, namespaces, 1)
+        finally:  # before the folder goes, and the fleet's socket with it
+            fleet.wildcam("down", "--now", check=False)
 
 
 @pytest.mark.skipif(not ROOT, reason="the other tests are this one")

@@ -9,6 +9,7 @@
 #define ALONE_BOOT_NS (3 * NS_PER_S) // a fresh start knows no holds
 #define ALONE_END_NS NS_PER_S        // together for so long, then verdicts are taken over
 #define ADOPT_PEERS_MIN 2
+#define JOIN_NS (2 * NS_PER_S)
 #define RESET_DEAF_NS (3 * NS_PER_S) // peers that have not heard of the reset yet
 
 uint32_t quorum_min_votes(const Model *model)
@@ -118,10 +119,51 @@ static bool is_full(const Step *step)
            (uint64_t)step->model->health.removal_floor_ppm * step->model->n_regions;
 }
 
+static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t of)
+{
+    Verdict *verdict = &step->state->verdicts[gateway];
+    bool held = 2 * tally->holders > of;
+    verdict->held = held;
+    verdict->last_change = step->now;
+    verdict->ok_since = verdict->veto_since = MONO_NEVER;
+    verdict->shed = false;
+    if (held) {
+        verdict->cause = VERDICT_CAUSE_ADOPTED;
+        verdict->flaps = tally->peer_flaps;
+        verdict->since = mono_min(tally->peer_since, step->now);
+        verdict->step = 0;
+    } else {
+        verdict->cause = VERDICT_CAUSE_NONE;
+        verdict->since = step->now;
+        verdict->step = RETURN_STEPS - 1; // the others never took its share
+    }
+    step_record(step, RECORD_VERDICT_ADOPTED, step_gateway(step, gateway),
+                arena_printf(step->arena, "%s: held by %" PRIu32 " of %" PRIu32 " peers",
+                             held ? "held" : "released", tally->holders, of));
+}
+
+// A gateway that most of the peers have held for a while: their quorum, limits and evidence were as
+// good as this agent's, which may have ignored its own windows, or been within its removal gap. Not
+// what was held before this agent's own last change: there it has released before them.
+static bool joins_the_others(Step *step, uint32_t gateway, const Tally *tally)
+{
+    const Verdict *verdict = &step->state->verdicts[gateway];
+    if (step->state->self.alone || tally->together < ADOPT_PEERS_MIN ||
+        2 * tally->holders <= tally->together || is_full(step) ||
+        mono_since(step->now, tally->peer_since) < JOIN_NS ||
+        (verdict->last_change.ns != INT64_MIN && // ages of holds are upper bounds
+         tally->peer_since.ns <= mono_add(verdict->last_change, JOIN_NS).ns))
+        return false;
+    take_over(step, gateway, tally, tally->together);
+    return true;
+}
+
 static void advance_free(Step *step, uint32_t gateway, const Tally *tally)
 {
     const ModelHealth *health = &step->model->health;
     Verdict *verdict = &step->state->verdicts[gateway];
+    if (joins_the_others(step, gateway, tally))
+        return;
     if (!quorum_down(step->tables, tally)) {
         verdict->veto_since = MONO_NEVER;
         errors_advance(step, gateway, tally);
@@ -179,29 +221,6 @@ static bool is_alone(const Step *step)
                 !step->state->views[step->tables->fresh.observers[i]].sick;
     return 2 * well <= step->model->n_regions || self->sick ||
            mono_since(step->now, step->core->boot_at) < ALONE_BOOT_NS;
-}
-
-static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t of)
-{
-    Verdict *verdict = &step->state->verdicts[gateway];
-    bool held = 2 * tally->holders > of;
-    verdict->held = held;
-    verdict->last_change = step->now;
-    verdict->ok_since = verdict->veto_since = MONO_NEVER;
-    verdict->shed = false;
-    if (held) {
-        verdict->cause = VERDICT_CAUSE_ADOPTED;
-        verdict->flaps = tally->peer_flaps;
-        verdict->since = mono_min(tally->peer_since, step->now);
-        verdict->step = 0;
-    } else {
-        verdict->cause = VERDICT_CAUSE_NONE;
-        verdict->since = step->now;
-        verdict->step = RETURN_STEPS - 1; // the others never took its share
-    }
-    step_record(step, RECORD_VERDICT_ADOPTED, step_gateway(step, gateway),
-                arena_printf(step->arena, "%s: held by %" PRIu32 " of %" PRIu32 " peers",
-                             held ? "held" : "released", tally->holders, of));
 }
 
 static void adopt(Step *step, uint32_t gateway)

@@ -215,6 +215,29 @@ static void test_relay_does_not_shut_out_the_observer(void **state)
     assert_int_equal(vote_of(1, 4)->vote, VOTE_UP);
 }
 
+// Most peers hold a gateway whose errors this agent did not see: it joins them, once.
+static void test_joins_what_most_peers_hold(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        now = mono_add(now, 200 * MS);
+        for (uint32_t peer = 1; peer < 6; peer++) {
+            report.region = views[0].observer = fixture->regions[peer].name;
+            for (uint32_t g = 0; g < 6; g++)
+                core->tables->live.paths[g].n_probes = 0; // nothing is lost here
+            report.echo_ns = now.ns;
+            report.n_views = 1;
+            report.sequence = views[0].sequence = 11 + (uint64_t)i;
+            votes[0][3].held = peer <= 3 && i >= 40;
+            votes[0][3].held_age_ns = (i - 40) * 200 * MS;
+            step(&report);
+        }
+        assert_int_equal(core->tables->live.verdicts[3].held, i >= 50);
+    }
+    assert_false(core->tables->live.self.alone);
+    assert_int_equal(core->tables->live.verdicts[3].cause, VERDICT_CAUSE_ADOPTED);
+}
+
 static void test_numbers_are_clamped(void **state)
 {
     (void)state;
@@ -335,6 +358,7 @@ int main(void)
         T(test_without_an_echo_nothing_is_fresh),
         T(test_newest_table_wins),
         T(test_relay_does_not_shut_out_the_observer),
+        T(test_joins_what_most_peers_hold),
         T(test_numbers_are_clamped),
         T(test_nonsense_is_skipped),
         T(test_classes_and_clock),

@@ -4,12 +4,15 @@
 // (docs/contracts/processes.md). Every decision is a call of core/pick; this
 // room only fetches facts for it and does what it says.
 //
-//   plan.c       plan.now and plan.<number> -> view: a private copy, counted
-//   by the requests using it targets.c    slot: what this worker knows of a
-//   target, kept across plans; evacuation upstream.c   nginx's peer interface:
-//   choose, start, finish, what may be tried again counters.c   the file that
-//   hands evidence to the agent variables.c  $wildcam_*, trace context;
-//   answers.c: the answers that nginx gives by itself
+// - plan.c: plan.now and plan.<number>, keeps the last good one
+// - view.c: a plan made ready for choosing, counted by the requests using it
+// - targets.c: what this worker knows of a target, across plans; evacuation
+// - choose.c: hands targets to core/pick
+// - upstream.c: nginx's peer interface; what may be tried again
+// - context.c: what belongs to one request
+// - counters.c: the file that hands evidence to the agent
+// - variables.c: $wildcam_*, trace context
+// - answers.c: the answers that nginx gives by itself
 //
 // Owner: everything here is private to one worker process; nothing is shared,
 // so nothing is locked. Goes wrong: no plan, a broken one, no disk. Then the
@@ -23,6 +26,7 @@
 #include "arena.h"
 #include "bounds.h"
 #include "counters.h"
+#include "error.h"
 #include "pick.h"
 #include "plan.h"
 #include "rng.h"
@@ -171,6 +175,11 @@ ngx_http_wildcam_now(void)
  * otherwise. */
 void
 ngx_http_wildcam_plan_poll(Mono now);
+
+/* view.c. NULL with the reason in `err`; holds one reference. */
+ngx_http_wildcam_view_t *
+ngx_http_wildcam_view_new(
+    const u_char *bytes, size_t len, uint64_t number, Error *err);
 void
 ngx_http_wildcam_view_release(ngx_http_wildcam_view_t *view);
 
@@ -193,6 +202,10 @@ char *
 ngx_http_wildcam_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t
 ngx_http_wildcam_precontent_handler(ngx_http_request_t *r);
+
+/* choose.c. An index into the set of ctx->kind, or -1. */
+int
+ngx_http_wildcam_choose(ngx_http_wildcam_ctx_t *ctx, Mono now);
 /* The best tier among what this request has not tried yet. */
 PickTier
 ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,

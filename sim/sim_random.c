@@ -59,8 +59,8 @@ static const Intent *some_intent(Rng *rng, Mono now, Intent *intent)
 {
     static const char *const TARGETS[] = {"region:us-west-2", "cloud:azure", "region:us-east1",
                                           "cloud:aws",        "fleet",       "prefix:10.0.0.0/8"};
-    static const IntentKind KINDS[] = {INTENT_DRAIN,  INTENT_NEVER,       INTENT_WEIGHT,
-                                       INTENT_WEIGHT, INTENT_RESET_FLAPS, INTENT_PIN};
+    static const IntentKind KINDS[] = {INTENT_DRAIN, INTENT_NEVER,       INTENT_WEIGHT,
+                                       INTENT_DRAIN, INTENT_RESET_FLAPS, INTENT_PIN};
     size_t i = (size_t)rng_below(rng, ARRAY_SIZE(TARGETS));
     IntentKind kind = i < 2 ? (IntentKind)rng_below(rng, 2) : KINDS[i];
     int64_t wall_ns = INT64_C(1700000000) * NS_PER_S + now.ns;

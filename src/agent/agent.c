@@ -133,6 +133,17 @@ static int load_conf(const Agent *agent, Conf **ret_conf, uint32_t *ret_own, cha
     return 0;
 }
 
+// The next change writes intents.json anew: what cannot be used is kept beside it for people.
+static void set_aside(const Agent *agent, const char *bytes, size_t len, uint32_t left_out)
+{
+    LayoutPath bad = layout_region(agent->dir, agent->region, "plan/intents.json.bad");
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    if (files_replace(bad.text, bytes, len, NULL, &err) < 0)
+        log_error("intents not set aside", bad.text, LOG_TEXT("error", error_text(&err)));
+    else
+        log_warning("intents set aside", bad.text, LOG_NUMBER("left_out", left_out));
+}
+
 // What operators wished before the restart. A damaged file costs the wishes, not the start: peers
 // bring them back.
 static void load_intents(const Agent *agent, Arena *arena, const Intent **ret_intents,
@@ -144,9 +155,12 @@ static void load_intents(const Agent *agent, Arena *arena, const Intent **ret_in
     Error err CLEANUP(error_done) = ERROR_INIT;
     if (!files_exist(path.text))
         return;
+    uint32_t left_out = 0;
     int r = files_read(path.text, 1U << 20, &bytes, &len, &err);
     if (r == 0)
-        r = intents_json_decode(bytes, len, arena, ret_intents, ret_n, &err);
+        r = intents_json_decode(bytes, len, arena, ret_intents, ret_n, &left_out, &err);
+    if (bytes && (r < 0 || left_out > 0))
+        set_aside(agent, bytes, len, left_out);
     if (r < 0)
         log_error("intents on disk are not usable", path.text, LOG_TEXT("error", error_text(&err)));
 }

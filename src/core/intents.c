@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "bounds.h"
 #include "error.h"
+#include "intent_fits.h"
 #include "lww.h"
 #include "model.h"
 
@@ -170,7 +171,8 @@ const Intent *intent_set_find(const IntentSet *set, IntentKind kind, const char 
 bool intent_set_is_news(const IntentSet *set, const Intent *intent, Wall now)
 {
     const char *problem;
-    if (intent->stamp <= 0 || intent_check(intent, &problem) < 0 || too_old(intent, now))
+    if (intent->stamp <= 0 || intent_check(intent, &problem) < 0 ||
+        !intent_fits(intent->kind, intent->target) || too_old(intent, now))
         return false;
     const Intent *present = intent_set_find(set, intent->kind, intent->target);
     return present == NULL || wins(intent, present);

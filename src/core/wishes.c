@@ -6,6 +6,7 @@
 
 #include "core_state.h"
 #include "hash.h"
+#include "intent_fits.h"
 #include "lww.h"
 
 static bool targets(const Intent *intent, const Model *model, uint32_t gateway)
@@ -85,6 +86,9 @@ static int check_target(const Model *model, const Intent *intent, Error *reterr)
     if (is_prefix && intent->kind != INTENT_PIN && intent->kind != INTENT_RELEASE)
         return error_set(reterr, ERROR_FORMAT, "intent: '%s' cannot have a prefix as target",
                          intent_kind_name(intent->kind));
+    if (!intent_fits(intent->kind, target))
+        return error_set(reterr, ERROR_FORMAT, "intent: '%s' does not go with '%s'",
+                         intent_kind_name(intent->kind), target);
     return 0;
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // intents_json: see report_json.h. An intent of a kind that only a newer version knows is left out
 // and the rest is kept: a peer that was upgraded first must not be cut off by its operator's wish.
-// What is kept is checked as a whole (kind and target fit), because the core acts on it.
+// So is one whose kind and target do not go together here, since another version may know more.
 #include "intents_json.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "bounds.h"
+#include "intent_fits.h"
 #include "report_json.h"
 
 // The same names as intent_kind_name, which belongs to the core and is not linked here; a test
@@ -17,39 +18,9 @@ static const char *const KIND_NAMES[INTENT_KIND_MAX] = {
     [INTENT_WEIGHT] = "weight", [INTENT_RELEASE] = "release", [INTENT_RESET_FLAPS] = "reset_flaps",
 };
 
-static bool has_prefix(const char *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return strncmp(text, prefix, len) == 0 && text[len] != '\0';
-}
-
-static bool target_is_prefix(const char *target)
-{
-    IpPrefix prefix;
-    return has_prefix(target, "prefix:") &&
-           ip_prefix_parse(target + strlen("prefix:"), &prefix) == 0;
-}
-
 bool intents_json_fits(IntentKind kind, const char *target)
 {
-    bool region = has_prefix(target, "region:"), cloud = has_prefix(target, "cloud:");
-    bool fleet = strcmp(target, "fleet") == 0;
-    switch (kind) {
-    case INTENT_DRAIN:
-    case INTENT_NEVER:
-        return region || cloud;
-    case INTENT_PIN:
-        return target_is_prefix(target);
-    case INTENT_WEIGHT:
-        return region;
-    case INTENT_RELEASE:
-        return region || cloud || fleet || target_is_prefix(target);
-    case INTENT_RESET_FLAPS:
-        return region || cloud || fleet;
-    case INTENT_KIND_MAX:
-        break;
-    }
-    return false;
+    return intent_fits(kind, target);
 }
 
 static void put_intent(const Intent *intent, Buf *buf)
@@ -105,9 +76,6 @@ static void get_wish(JsonReader *reader, const json_t *object, Intent *intent)
 {
     ASSERT(intent->kind < INTENT_KIND_MAX);
     intent->target = json_reader_text(reader, object, "target", 1, BOUND_NAME + 16);
-    if (reader->r == 0 && !intents_json_fits(intent->kind, intent->target))
-        json_reader_fail(reader, "target", ERROR_RANGE, "'%s' does not fit kind '%s'",
-                         intent->target, KIND_NAMES[intent->kind]);
     intent->author = text_or_empty(reader, object, "author", 0, BOUND_TEXT);
     intent->reason = text_or_empty(reader, object, "reason", 0, BOUND_TEXT);
     bool pin = intent->kind == INTENT_PIN;
@@ -135,8 +103,12 @@ void intents_json_get(JsonReader *reader, const json_t *object, const char *key,
                 json_reader_i64_or(reader, item, "expires_ns", 0, INT64_MAX, INT64_MAX);
             if (reader->r == 0 && intent.stamp <= 0)
                 json_reader_fail(reader, "stamp", ERROR_RANGE, "must be positive");
-            intents[kept++] = intent;
         }
+        bool fits = reader->r == 0 && intent.kind != INTENT_KIND_MAX &&
+                    intent_fits(intent.kind, intent.target);
+        if (fits)
+            intents[kept++] = intent;
+        reader->left_out += !fits;
         json_reader_leave(reader);
     }
     *ret_intents = intents;
@@ -154,7 +126,7 @@ int intents_json_encode(const Intent *intents, uint32_t n, Buf *buf)
 }
 
 int intents_json_decode(const char *bytes, size_t len, Arena *arena, const Intent **ret_intents,
-                        uint32_t *ret_n, Error *reterr)
+                        uint32_t *ret_n, uint32_t *ret_left_out, Error *reterr)
 {
     JsonReader reader = {.arena = arena, .reterr = reterr, .what = "intents"};
     json_t *root = json_reader_parse(&reader, bytes, len, INTENTS_JSON_MAX);
@@ -173,6 +145,8 @@ int intents_json_decode(const char *bytes, size_t len, Arena *arena, const Inten
         return reader.r;
     *ret_intents = intents;
     *ret_n = n;
+    if (ret_left_out != NULL)
+        *ret_left_out = reader.left_out;
     return 0;
 }
 
@@ -193,6 +167,9 @@ int intent_wish_decode(const char *bytes, size_t len, Wall now, Arena *arena, In
                          "allowed: drain, never, pin, weight, release, reset_flaps");
     if (reader.r == 0)
         get_wish(&reader, root, &intent);
+    if (reader.r == 0 && !intent_fits(intent.kind, intent.target))
+        json_reader_fail(&reader, "target", ERROR_RANGE, "'%s' does not fit kind '%s'",
+                         intent.target, KIND_NAMES[intent.kind]);
     int64_t max_s = INT64_MAX / NS_PER_S;
     int64_t seconds = json_reader_i64_or(&reader, root, "expires_s", 1, max_s, 0);
     intent.expires = seconds > 0 ? wall_add(now, seconds * NS_PER_S) : (Wall){INT64_MAX};

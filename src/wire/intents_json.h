@@ -8,8 +8,8 @@
 #include "report.h"
 
 void intents_json_put(const Intent *intents, uint32_t n, Buf *buf); // a list, brackets included
-// Reads object[key]. Kinds that this version does not know are left out.
+// Reads object[key]. Kinds that this version does not know, or not for such a target, are left out.
 void intents_json_get(JsonReader *reader, const json_t *object, const char *key,
                       Intent **ret_intents, uint32_t *ret_n);
-// Whether reports may carry such a wish: a peer refuses a whole report for one that does not fit.
+// Whether reports carry such a wish: a peer leaves out one that does not fit (intent_fits.h).
 bool intents_json_fits(IntentKind kind, const char *target);

@@ -23,6 +23,7 @@ typedef struct JsonReader {
         size_t index;
     } path[JSON_READER_DEPTH];
     size_t depth;
+    uint32_t left_out; // items of lists that this version cannot use
 } JsonReader;
 
 // Parses one JSON text (no trailing bytes, no duplicate keys, at most `max` bytes). NULL on

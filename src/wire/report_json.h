@@ -13,11 +13,12 @@ int report_json_encode(const Report *report, Buf *buf) MUST_CHECK; // ERROR_LIMI
 // ...".
 int report_json_decode(const char *bytes, size_t len, Arena *arena, const Report **ret_report,
                        Error *reterr) MUST_CHECK;
-// A list of intents, as the agent keeps them on disk. Kinds from a newer version are left out.
+// A list of intents, as the agent keeps them on disk. Kinds from a newer version, and kinds that do
+// not go with their target, are left out and counted (NULL: not wanted).
 #define INTENTS_JSON_MAX (512U << 10) // BOUND_INTENTS with the longest texts
 int intents_json_encode(const Intent *intents, uint32_t n, Buf *buf) MUST_CHECK;
 int intents_json_decode(const char *bytes, size_t len, Arena *arena, const Intent **ret_intents,
-                        uint32_t *ret_n, Error *reterr) MUST_CHECK;
+                        uint32_t *ret_n, uint32_t *ret_left_out, Error *reterr) MUST_CHECK;
 // The body of POST /v1/intents: {kind, target, region, value_ppm, author, reason, expires_s}; the
 // result has no stamp yet. `region` is needed for a pin, `value_ppm` for a weight, `expires_s`
 // never.

@@ -14,10 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Intent wish;
     uint32_t n;
     Error err = ERROR_INIT;
-    if (intents_json_decode((const char *)data, size, arena, &intents, &n, &err) == 0) {
+    if (intents_json_decode((const char *)data, size, arena, &intents, &n, NULL, &err) == 0) {
         Buf buf = BUF_INIT(0);
         ASSERT(intents_json_encode(intents, n, &buf) == 0);
-        ASSERT(intents_json_decode(buf.data, buf.len, arena, &intents, &n, NULL) == 0);
+        ASSERT(intents_json_decode(buf.data, buf.len, arena, &intents, &n, NULL, NULL) == 0);
         buf_done(&buf);
     }
     (void)!intent_wish_decode((const char *)data, size, (Wall){1}, arena, &wish, &err);

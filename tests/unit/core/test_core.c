@@ -390,12 +390,15 @@ static void test_wishes_reach_everybody(void **state)
     assert_int_equal(route->entries[0].share_ppm, 200000);
     assert_true(route->entries[3].gateway < 2); // drained: last resort
     wish(INTENT_RELEASE, "cloud:cloud0", "", 0, 0);
-    wish(INTENT_NEVER, "fleet", "", 0, 0);
+    static const char *const clouds[] = {"cloud:cloud0", "cloud:cloud1", "cloud:cloud2"};
+    for (size_t i = 0; i < ARRAY_SIZE(clouds); i++)
+        wish(INTENT_NEVER, clouds[i], "", 0, 0);
     assert_agreed();
     for (uint32_t i = 0; i < plan_of(0)->n_routes; i++) // everything forbidden: not empty
         assert_int_equal(plan_of(0)->routes[i].n_entries, 1);
     assert_int_equal(plan_of(0)->n_pins, 0);
-    wish(INTENT_RELEASE, "fleet", "", 0, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(clouds); i++)
+        wish(INTENT_RELEASE, clouds[i], "", 0, 0);
     assert_int_equal(plan_of(0)->gateways[0].state, HEALTH_UP);
     assert_int_equal(plan_of(0)->gateways[5].state, HEALTH_NEVER);
 }

@@ -58,12 +58,16 @@ static void test_highest_stamp_wins(void **state)
     set = with(set, &weight, NOW);
     assert_int_equal(set->n, 1);
     assert_int_equal(set->items[0].kind, INTENT_WEIGHT);
-    Intent reset = wish(INTENT_RESET_FLAPS, "region:a", 9); // an event beside the wish
+    Intent over = wish(INTENT_RELEASE, "fleet", 8);
+    Intent reset = wish(INTENT_RESET_FLAPS, "fleet", 9); // an event beside the wish
+    Intent unfit = wish(INTENT_RESET_FLAPS, "region:a", 10);
+    set = with(set, &over, NOW);
     set = with(set, &reset, NOW);
-    assert_int_equal(set->n, 2);
+    set = with(set, &unfit, NOW);
+    assert_int_equal(set->n, 3);
     assert_int_equal(intent_set_find(set, INTENT_RELEASE, "region:a")->kind, INTENT_WEIGHT);
-    assert_int_equal(intent_set_find(set, INTENT_RESET_FLAPS, "region:a")->kind,
-                     INTENT_RESET_FLAPS);
+    assert_int_equal(intent_set_find(set, INTENT_RELEASE, "fleet")->kind, INTENT_RELEASE);
+    assert_int_equal(intent_set_find(set, INTENT_RESET_FLAPS, "fleet")->kind, INTENT_RESET_FLAPS);
     assert_null(intent_set_find(set, INTENT_DRAIN, "region:b"));
     (void)intent_set_free(set);
 }

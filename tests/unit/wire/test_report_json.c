@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "bounds.h"
+#include "intents.h"
 #include "report_json.h"
 #include "samples.h"
 
@@ -257,20 +258,50 @@ static void test_intents_on_disk(void **state)
     Arena *arena = arena_new(ARENA_LIMIT);
     const Intent *got;
     uint32_t n;
-    assert_int_equal(intents_json_decode(buf.data, buf.len, arena, &got, &n, NULL), 0);
+    assert_int_equal(intents_json_decode(buf.data, buf.len, arena, &got, &n, NULL, NULL), 0);
     assert_int_equal(n, SAMPLE_N_INTENTS);
     Buf again = BUF_INIT(0);
     assert_int_equal(intents_json_encode(got, n, &again), 0);
     assert_string_equal(buf_text(&again), buf_text(&buf));
     for (size_t len = 0; len + 1 < buf.len; len++) // the last byte is a line feed
-        assert_true(intents_json_decode(buf.data, len, arena, &got, &n, NULL) < 0);
+        assert_true(intents_json_decode(buf.data, len, arena, &got, &n, NULL, NULL) < 0);
     buf_clear(&buf);
     assert_int_equal(intents_json_encode(NULL, 0, &buf), 0);
-    assert_int_equal(intents_json_decode(buf.data, buf.len, arena, &got, &n, NULL), 0);
+    assert_int_equal(intents_json_decode(buf.data, buf.len, arena, &got, &n, NULL, NULL), 0);
     assert_int_equal(n, 0);
     arena_free(arena);
     buf_done(&again);
     buf_done(&buf);
+}
+
+// One wish that does not fit costs itself, not the report or the file.
+static void test_unfit_wishes_are_left_out(void **state)
+{
+    static const char *const targets[] = {"region:a", "cloud:b", "fleet", "prefix:10.0.0.0/8"};
+    for (int kind = 0; kind < INTENT_KIND_MAX; kind++)
+        for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+            Arena *arena = arena_new(ARENA_LIMIT);
+            Intent both[2] = {SAMPLE_INTENTS[kind], SAMPLE_INTENTS[0]};
+            both[0].target = targets[i];
+            IntentSet none = {0};
+            bool fits = intent_set_is_news(&none, &both[0], (Wall){0}); // what the core takes
+            Report report = sample_report();
+            report.intents = both;
+            report.n_intents = 2;
+            Buf buf CLEANUP(buf_done) = BUF_INIT(0), file CLEANUP(buf_done) = BUF_INIT(0);
+            const Report *got;
+            const Intent *intents;
+            uint32_t n, left_out;
+            assert_int_equal(report_json_encode(&report, &buf), 0);
+            assert_int_equal(report_json_decode(buf.data, buf.len, arena, &got, NULL), 0);
+            assert_int_equal(got->n_intents, fits ? 2 : 1);
+            assert_int_equal(intents_json_encode(both, 2, &file), 0);
+            assert_int_equal(
+                intents_json_decode(file.data, file.len, arena, &intents, &n, &left_out, NULL), 0);
+            assert_int_equal(n, fits ? 2 : 1);
+            assert_int_equal(left_out, fits ? 0 : 1);
+            arena_free(arena);
+        }
 }
 
 // wire keeps the names itself, because it does not link the core.
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_allocation_failure),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_intents_on_disk),
+        cmocka_unit_test(test_unfit_wishes_are_left_out),
         cmocka_unit_test(test_names_of_kinds),
         cmocka_unit_test(test_wishes),
     };

@@ -16,10 +16,10 @@
 // What is remembered from step to step about one core.
 typedef struct SimCheck {
     uint64_t plan_number; // 0: none yet
-    Mono boot, now; // `now` as the core takes it: never back
-    bool said;           // the first plan, which core_new made, is said by a later step
-    uint64_t held, slow; // masks of gateways
-    uint64_t content;    // hash of the whole plan
+    Mono boot, now;       // `now` as the core takes it: never back
+    bool said;            // the first plan, which core_new made, is said by a later step
+    uint64_t held, slow;  // masks of gateways
+    uint64_t content;     // hash of the whole plan
 } SimCheck;
 
 // Which content each fleet digest stood for; shared by all cores of a run.

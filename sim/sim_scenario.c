@@ -9,6 +9,7 @@
 #include "alloc.h"
 
 #define MS NS_PER_MS
+#define SETTLE_NS (30 * NS_PER_S) // two hold times, the steps of a return
 
 const SimScenario *sim_scenario_find(const char *name)
 {
@@ -124,6 +125,29 @@ static int64_t next_begin(const SimScenario *scenario, int64_t now_ns, int64_t e
     return end_ns;
 }
 
+// Some time after the last fault began or ended, all agents that are not alone have one fleet part.
+static int check_agreement(const SimFleet *fleet, const SimFault *faults, size_t n, Error *reterr)
+{
+    const Plan *first = NULL;
+    for (size_t i = 0; i < n; i++)
+        if ((faults[i].from_ns < fleet->now_ns && faults[i].from_ns > fleet->now_ns - SETTLE_NS) ||
+            (faults[i].until_ns < SIM_FOREVER && faults[i].until_ns > fleet->now_ns - SETTLE_NS))
+            return 0;
+    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+        const SimAgent *agent = &fleet->agents[i];
+        if (agent->core == NULL || core_self_status(agent->core, sim_agent_mono(fleet, i)).alone)
+            continue;
+        const Plan *plan = core_plan(agent->core);
+        if (first == NULL)
+            first = plan;
+        if (plan->fleet_digest != first->fleet_digest)
+            return error_set(reterr, ERROR_NOT_HELD,
+                             "invariant 5: agents %u and %u have other fleet parts at the end",
+                             first->own, i);
+    }
+    return 0;
+}
+
 static int check_end(const SimFleet *fleet, const SimScenario *scenario, const Looked *looked,
                      Error *reterr)
 {
@@ -184,6 +208,8 @@ int sim_scenario_run(const SimScenario *scenario, uint64_t seed, bool around_the
     if (r >= 0) {
         r = run(fleet, scenario, reterr);
         *ret_digest = fleet->digest;
+        if (r >= 0)
+            r = check_agreement(fleet, faults, n, reterr);
         (void)sim_fleet_free(fleet);
     }
     free(faults);

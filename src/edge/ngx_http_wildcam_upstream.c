@@ -228,8 +228,8 @@ ngx_http_wildcam_init_peer(
  * must not be able to fill a disk.
  */
 
-ngx_int_t
-ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
+static ngx_int_t __attribute__((noinline))
+ngx_http_wildcam_send_on(ngx_http_request_t *r)
 {
     static ngx_str_t             failed = ngx_string("@failed");
 
@@ -238,10 +238,6 @@ ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
     ngx_str_t                   *next;
     ngx_http_wildcam_ctx_t      *ctx;
     ngx_http_wildcam_loc_conf_t *lcf;
-
-    if ((ngx_msec_int_t) (starved_until - ngx_current_msec) <= 0) {
-        return NGX_DECLINED;
-    }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
 
@@ -287,6 +283,15 @@ ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
+{
+    return (ngx_msec_int_t) (starved_until - ngx_current_msec) > 0
+               ? ngx_http_wildcam_send_on(r)
+               : NGX_DECLINED;
 }
 
 

@@ -247,8 +247,12 @@ class Edge:
 
     def workers(self):
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()
-                if b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+        found = []
+        for pid in children.read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+        return found
 
     def close(self):
         if self.process and self.process.poll() is None:

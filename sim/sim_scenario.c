@@ -106,10 +106,10 @@ static int check_windows(const SimFleet *fleet, const SimScenario *scenario, int
         looked->windows |= 1U << i;
         note_met(fleet, expect, &looked->met[i]);
         int r = expect->once ? 0 : check_one(fleet, expect, reterr);
+        int64_t after_ms = fleet->now_ns / MS - SIM_WARM_UP_MS;
         if (r < 0)
             return error_wrap(reterr, r, "%s, %.3f s after the fault, expectation %zu",
-                              scenario->name, (double)(fleet->now_ns / MS - SIM_WARM_UP_MS) / 1000,
-                              i);
+                              scenario->name, (double)after_ms / 1000, i);
     }
     return 0;
 }

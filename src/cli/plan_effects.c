@@ -77,6 +77,7 @@ int plan_effects_print(const Model *from, const Model *to, FILE *file, Error *re
         r = make(to, &new, reterr);
     if (r < 0)
         return r;
+    ASSERT(old.plan != NULL && new.plan != NULL);
     (void)fprintf(file,
                   "\nEffect on the plan with every gateway up (class read, first service):\n");
     bool any = false;

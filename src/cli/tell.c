@@ -80,6 +80,7 @@ void tell_cell(TellTable *table, TellColour colour, const char *fmt, ...)
 void tell_table_print(TellTable *table, FILE *file)
 {
     int widths[TELL_COLUMNS] = {0};
+    ASSERT(table->columns > 0);
     for (size_t c = 0; c < table->columns; c++)
         widths[c] = (int)strlen(table->heads[c]);
     for (size_t i = 0; i < table->rows; i++) {

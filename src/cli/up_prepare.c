@@ -210,7 +210,7 @@ static int make_certificates(const Fleet *fleet, Error *reterr)
 static int prepare(Fleet *fleet, const char *fleet_file, const char *dir, Error *reterr)
 {
     char *bytes CLEANUP(alloc_freep) = NULL;
-    size_t len;
+    size_t len = 0;
     int r = context_load(fleet_file, &fleet->context.conf, reterr);
     if (r == 0)
         r = files_read(fleet_file, BOUND_CONF_BYTES, &bytes, &len, reterr);

@@ -221,6 +221,8 @@ static bool derive_id(Detection *detection, DetectionProblem *problem)
     if (detection->idempotency_key[0] != '\0') {
         buf_add_text(&bytes, "wildcam/detection/key");
         buf_add_char(&bytes, '\0');
+        buf_add_text(&bytes, detection->device); // two devices may use the same key
+        buf_add_char(&bytes, '\0');
         buf_add_text(&bytes, detection->idempotency_key);
     } else {
         buf_add_text(&bytes, "wildcam/detection/content");

@@ -3,7 +3,7 @@
 // key, and JSON again. No I/O. A wrong request is told as path, what is wrong and what is allowed.
 //
 // Bytes under the key's SHA-256 (uuid.h), each text without its NUL unless shown:
-//   with an Idempotency-Key:  "wildcam/detection/key\0" KEY
+//   with an Idempotency-Key:  "wildcam/detection/key\0" DEVICE "\0" KEY
 //   without:                  "wildcam/detection/content\0" DEVICE "\0" MICROSECONDS "\0" DIGEST
 // MICROSECONDS: taken_at since 1970 UTC in decimal; DIGEST: image_digest, 64 lower-case hex digits.
 // These bytes are a contract between the regions: never change them.

@@ -342,6 +342,12 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
         return NGX_BUSY;
     }
 
+    /* nginx knows this of POST, LOCK and PATCH only */
+
+    if (ctx->sent && !ctx->repeatable) {
+        return NGX_BUSY;
+    }
+
     now = ngx_http_wildcam_now();
 
     set = ctx->kind == NGX_HTTP_WILDCAM_REPLICAS
@@ -503,7 +509,7 @@ ngx_http_wildcam_free_peer(
 
         /* silence or resets: whoever waits there waits in vain */
 
-        slot->evacuate = result == PICK_FAILURE;
+        slot->evacuate |= result == PICK_FAILURE;
     }
 
     ctx->slot = NULL;

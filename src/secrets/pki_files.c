@@ -105,12 +105,14 @@ int pki_pair_replace(const char *base, const char *tag, const PkiPair *pair, Err
     if (r == 0)
         r = switch_link(join(base, ".now", "").text, target.text, reterr);
     const char *name = name_of(base);
+    bool switched = r == 0; // from here on the new pair is the living one
     if (r == 0)
         r = switch_link(join(base, ".key", "").text, join(name, ".now/key.pem", "").text, reterr);
     if (r == 0)
         r = switch_link(join(base, ".pem", "").text, join(name, ".now/cert.pem", "").text, reterr);
     if (r < 0) {
-        discard_tree(folder.text);
+        if (!switched)
+            discard_tree(folder.text);
         return r;
     }
     remove_old(base, target.text);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// pg_setup: see pg_setup.h. initdb does not sync: until the first checkpoint a power loss may cost
-// a database that has nothing in it yet. WAL segments of 1 MB make a folder of 29 MB instead of 39.
+// pg_setup: see pg_setup.h. initdb does not sync file by file; the whole folder is synced once
+// before it gets its name, since PostgreSQL's checkpoints sync only what the server itself has
+// written. WAL segments of 1 MB make a folder of 29 MB instead of 39.
 #include "pg_setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +53,14 @@ static int make_database(const char *folder, Error *reterr)
     return spawn_wait(argv, "CREATE DATABASE " PG_DATABASE ";\n", reterr);
 }
 
+static int sync_cluster(const char *folder, Error *reterr)
+{
+    int fd CLEANUP(fd_closep) = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) < 0)
+        return error_errno(reterr, errno, "%s", folder);
+    return 0;
+}
+
 static int make_cluster(const PgSetup *setup, Error *reterr)
 {
     LayoutPath folder = join(setup->folder, ".new"), secret = join(setup->folder, ".secret");
@@ -83,6 +93,8 @@ static int make_cluster(const PgSetup *setup, Error *reterr)
     (void)unlink(secret.text);
     if (r == 0)
         r = make_database(folder.text, reterr);
+    if (r == 0)
+        r = sync_cluster(folder.text, reterr);
     if (r == 0 && rename(folder.text, setup->folder) < 0)
         r = error_errno(reterr, errno, "%s", setup->folder);
     return r;
@@ -165,8 +177,11 @@ int pg_setup_step(const void *context, Error *reterr)
 {
     const PgSetup *setup = context;
     int r = 0;
-    if (!files_exist(join(setup->folder, "/PG_VERSION").text) || !files_exist(setup->passfile))
+    if (!files_exist(join(setup->folder, "/PG_VERSION").text))
         r = make_cluster(setup, reterr);
+    else if (!files_exist(setup->passfile)) // a new one would never match the database's password
+        r = error_set(reterr, ERROR_NOT_FOUND, "%s is missing beside its database: restore it",
+                      setup->passfile);
     if (r == 0)
         r = write_settings(setup, reterr);
     if (r == 0)

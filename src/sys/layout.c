@@ -79,7 +79,7 @@ static int make_private(const char *path, unsigned uid, unsigned gid, Error *ret
     bool made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
         return error_errno(reterr, errno, "%s", path);
-    if (made && geteuid() == 0 && chown(path, uid, gid) < 0)
+    if (made && geteuid() == 0 && lchown(path, uid, gid) < 0)
         return error_errno(reterr, errno, "%s", path);
     struct stat st;
     if (lstat(path, &st) < 0)

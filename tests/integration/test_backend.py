@@ -71,7 +71,7 @@ def test_created_then_same_then_conflict(backend, region):
     assert first.status == 201
     row = first.json
     assert row == detection(id=row["id"], latitude=47.5, longitude=-121.25, origin=1)
-    assert row["id"] == derived(b"wildcam/detection/key\0" + key.encode())
+    assert row["id"] == derived(b"wildcam/detection/key\0" + row["device"].encode() + b"\0" + key.encode())
     assert first.headers["Location"] == f"/api/detections/{row['id']}"
     assert first.headers["Cache-Control"] == "no-store"
     again = post(backend, detection(latitude=47.5, longitude=-121.25), key)

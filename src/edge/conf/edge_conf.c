@@ -106,7 +106,7 @@ static void write_maps(const EdgeConf *e)
 static void write_logs(const EdgeConf *e)
 {
     buf_add_text(e->buf, "    log_format refused '$msec $remote_addr $ssl_client_verify "
-                         "\"$ssl_client_s_dn\" \"$request_uri\"';\n");
+                         "\"$ssl_client_s_dn\"';\n");
     if (!e->paths->access_log) {
         buf_add_text(e->buf, "    access_log off;\n");
         return;
@@ -207,11 +207,7 @@ static void write_proxy(const EdgeConf *e)
                EDGE_MS(edge->connect_timeout_ns), EDGE_MS(edge->read_timeout_ns),
                EDGE_MS(edge->read_timeout_ns), TRIES, EDGE_MS(edge->read_timeout_ns + NS_PER_S),
                dir, name, dir, name, dir);
-    for (const char *const *header =
-             (const char *const[]){"Wildcam-Region", "Wildcam-Replica", "Wildcam-Edge",
-                                   "Wildcam-Plan", "X-Cache", "traceparent", NULL};
-         *header != NULL; header++)
-        buf_printf(e->buf, "    proxy_hide_header %s;\n", *header);
+    edge_conf_hide_headers(e, "    ");
 }
 
 static void write_cache(const EdgeConf *e)
@@ -302,4 +298,12 @@ int edge_conf_write(const Conf *conf, uint32_t region, const EdgeConfPaths *path
     write_http(&e);
     r = buf_check(buf);
     return r < 0 ? error_set(reterr, r, "nginx configuration: %s", error_code_text(r)) : 0;
+}
+
+void edge_conf_hide_headers(const EdgeConf *e, const char *indent)
+{
+    static const char *const HEADERS[] = {"Wildcam-Region", "Wildcam-Replica", "Wildcam-Edge",
+                                          "Wildcam-Plan",   "X-Cache",         "traceparent"};
+    for (size_t i = 0; i < ARRAY_SIZE(HEADERS); i++)
+        buf_printf(e->buf, "%sproxy_hide_header %s;\n", indent, HEADERS[i]);
 }

@@ -22,6 +22,7 @@ const char *edge_conf_host(const EdgeConf *e, char text[IP_TEXT_MAX + 2]);
 // none of their own, so every level that adds one repeats them all. These two
 // are the only places that write them.
 void edge_conf_request_headers(const EdgeConf *e, const char *indent, const char *more);
+void edge_conf_hide_headers(const EdgeConf *e, const char *indent);
 void edge_conf_answer_headers(const EdgeConf *e, const char *indent, const char *more);
 // The opening line of a route's location: "/api/health" is one path, "/api/*"
 // everything below /api/; nginx prefers the longest match.

@@ -60,7 +60,7 @@ void edge_conf_peer_server(const EdgeConf *e)
                "        error_page 495 496 = @refused;\n"
                "        error_page 500 502 503 504 = $wildcam_next;\n"
                "        location @refused { access_log \"%s/%s/log/refused.log\" "
-               "refused; "
+               "refused if=$ssl_client_s_dn; " // strangers without any certificate are only counted
                "wildcam_answer refused; }\n"
                "        if ($peer = \"\") { return 496; }\n",
                edge_conf_host(e, host), e->region->peer_port, dir, dir, name);

@@ -50,6 +50,7 @@ static void write_cache(const EdgeConf *e, const ConfCacheRule *rule, bool last)
                    "            proxy_cache_lock on;\n"
                    "            proxy_force_ranges on;\n",
                    seconds);
+        edge_conf_hide_headers(e, "            "); // a level that hides one inherits none
         char more[160];
         (void)snprintf(more, sizeof more,
                        "            add_header Cache-Control \"public, max-age=%lld, "

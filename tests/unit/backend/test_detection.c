@@ -30,10 +30,10 @@ static void test_keys_are_vectors(void **state)
 {
     // SHA-256 of "wildcam/detection/content\0cam-1\0" "1795442400123456\0" DIGEST
     assert_string_equal(parsed(GOOD "}", NULL).id.text, "d9c12e2a-0942-8c70-b323-8980b5d0ee3b");
-    // SHA-256 of "wildcam/detection/key\0key-1"
-    assert_string_equal(parsed(GOOD "}", "key-1").id.text, "02708619-c5b6-81ed-affd-ea8435170b8f");
+    // SHA-256 of "wildcam/detection/key\0cam-1\0key-1"
+    assert_string_equal(parsed(GOOD "}", "key-1").id.text, "bcb5983b-cdf1-85d8-8d1f-765d600a3765");
     assert_string_equal(parsed(START "\"species\": \"x\", \"confidence\": 1}", "key-1").id.text,
-                        "02708619-c5b6-81ed-affd-ea8435170b8f");
+                        "bcb5983b-cdf1-85d8-8d1f-765d600a3765");
 }
 
 static void test_location_is_both_or_none(void **state)

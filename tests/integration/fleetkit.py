@@ -36,6 +36,18 @@ def until(condition, what, deadline=20.0):
         time.sleep(0.02)
 
 
+def preload(library, program):
+    """Value of LD_PRELOAD for a program of ours; a sanitizer's runtime wants to be first."""
+    if b"__asan_init" not in (BUILD / program).read_bytes():
+        return str(library)
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    return f"{runtime.stdout.strip()}:{library}"
+
+
+# For an `up` that ends with an error after root has lowered itself: the leak check cannot attach to such a process.
+LOWERED = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body

@@ -21,6 +21,7 @@ import pytest
 
 import edgekit
 import fleetfile
+import fleetkit
 from edgekit import BUILD
 
 REGIONS = list(fleetfile.REGIONS)
@@ -707,7 +708,7 @@ def test_garbage_in_counters(planet):
 def test_wrong_clock(planet):
     """One agent's wall clock is 10 minutes ahead: verdicts do not care, its writes are withdrawn, and it says so."""
     agent = planet.agents["westus2"]
-    agent.restart({"LD_PRELOAD": str(PRELOAD), "WRONG_CLOCK_S": "600"})
+    agent.restart({"LD_PRELOAD": fleetkit.preload(PRELOAD, "wildcam-agent"), "WRONG_CLOCK_S": "600"})
     try:
         until(agent.is_ready, "the agent is back")
         until(lambda: "clock_skew" in agent.alarms(), "the alarm")

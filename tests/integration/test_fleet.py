@@ -47,7 +47,7 @@ def test_status_json_keeps_its_contract(fleet):
 
 
 def test_a_second_up_says_what_runs(fleet):
-    done = fleet.wildcam("up", "--fleet", str(fleet.file), check=False)
+    done = fleet.wildcam("up", "--fleet", str(fleet.file), check=False, env=fleetkit.LOWERED)
     assert done.returncode == 1
     assert str(fleet.supervisor()) in done.stdout and "us-west-2" in done.stdout
     assert "runs already" in done.stderr and "HINT:" in done.stderr
@@ -392,7 +392,7 @@ def test_a_taken_port_is_said_with_its_owner(own_fleets):
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
         other.stdout.readline()
-        done = fleet.wildcam("up", "--fleet", str(fleet.file), "--detach", check=False)
+        done = fleet.wildcam("up", "--fleet", str(fleet.file), "--detach", check=False, env=fleetkit.LOWERED)
     finally:
         other.kill()
         other.wait()
@@ -404,10 +404,7 @@ def test_a_taken_port_is_said_with_its_owner(own_fleets):
 
 def test_one_clock_is_ten_minutes_off(own_fleets):
     fleet = own_fleets("clock")
-    library = str(fleetkit.BUILD / "tests/integration/libwrongclock.so")
-    if b"__asan_init" in (fleetkit.BUILD / "wildcam-agent").read_bytes():  # the sanitizer wants to be first
-        runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-        library = f"{runtime.stdout.strip()}:{library}"
+    library = fleetkit.preload(fleetkit.BUILD / "tests/integration/libwrongclock.so", "wildcam-agent")
     front = subprocess.Popen(  # it will not call this fleet healthy: nobody waits for that
         [WILDCAM, "up", "--fleet", fleet.file, "--dir", fleet.dir, "--detach"], stdout=subprocess.DEVNULL, env={
             **os.environ, "WILDCAM_ENVIRONMENT": f"westus2/agent:LD_PRELOAD={library};westus2/agent:WRONG_CLOCK_S=600"})

@@ -199,19 +199,6 @@ bool fleet_view_healthy(const json_t *view, uint32_t index, char *why, size_t si
     return why[0] == '\0';
 }
 
-bool fleet_view_ready(const json_t *view, uint32_t index, char *why, size_t size)
-{
-    if (!fleet_view_healthy(view, index, why, size))
-        return false;
-    const json_t *region = json_array_get(json_object_get(view, "regions"), index);
-    const char *obeyed = text_of(json_object_get(region, "edge"), "oldest_plan");
-    // The plan that the agent made last names the replicas; an edge that still obeys an older one
-    // would forward to another region.
-    if (strcmp(obeyed, text_of(region, "plan_newest")) != 0)
-        (void)snprintf(why, size, "its edge does not obey the newest plan yet");
-    return why[0] == '\0';
-}
-
 bool fleet_view_all_healthy(const json_t *view)
 {
     char why[160];

@@ -16,8 +16,6 @@ int fleet_view_get(const Context *context, int64_t timeout_ns, json_t **ret_view
 // Is this region all right: reachable, all replicas up, both classes, and not judged down? `why`
 // says what is missing.
 bool fleet_view_healthy(const json_t *view, uint32_t region, char *why, size_t size);
-// Healthy, and its edge already obeys the plan that says so: what `up` waits for.
-bool fleet_view_ready(const json_t *view, uint32_t region, char *why, size_t size);
 bool fleet_view_all_healthy(const json_t *view);
 void fleet_view_print_regions(const json_t *view, FILE *file); // the table alone
 void fleet_view_print(const json_t *view, FILE *file);         // and intents, alarms

@@ -107,7 +107,7 @@ static int look_at_health(Watch *watch, Error *reterr)
     r = 1;
     for (uint32_t i = 0; i < model->n_regions; i++) {
         char why[160];
-        bool healthy = fleet_view_ready(view, i, why, sizeof why);
+        bool healthy = fleet_view_healthy(view, i, why, sizeof why);
         if (healthy && !watch->healthy[i])
             (void)printf("%6.2f s  %-12s healthy\n", seconds(watch), model->regions[i].name);
         watch->healthy[i] = healthy;
@@ -128,7 +128,7 @@ static int say_what_is_missing(Watch *watch, Error *reterr)
     const Model *model = &watch->fleet->context.conf->model;
     for (uint32_t i = 0; i < model->n_regions; i++) {
         char why[160];
-        if (!fleet_view_ready(view, i, why, sizeof why))
+        if (!fleet_view_healthy(view, i, why, sizeof why))
             buf_printf(&text, "%s%s: %s", text.len > 0 ? "; " : "", model->regions[i].name, why);
     }
     json_decref(view);

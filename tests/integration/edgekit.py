@@ -23,6 +23,7 @@ import threading
 import time
 
 import fleetfile
+import waiting
 
 BUILD = pathlib.Path(os.environ.get("WILDCAM_BUILD", "build")).resolve()
 HERE = pathlib.Path(__file__).resolve().parent
@@ -32,14 +33,7 @@ DEADLINE = 15
 
 
 def until(condition, what, deadline=DEADLINE):
-    """Waits until condition() is true; fails the test when it never is."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {deadline} s: {what}")
+    return waiting.until(condition, what, deadline)
 
 
 def run(*command, **options):

@@ -14,26 +14,14 @@ import pathlib
 import re
 import socket
 import subprocess
-import time
 
 import fleetfile
+from waiting import until
 
 BUILD = pathlib.Path(os.environ.get("WILDCAM_BUILD", "build")).resolve()
 WILDCAM = BUILD / "wildcam"
 REGIONS = list(fleetfile.REGIONS)
 SANITIZED = "san" in BUILD.name  # slower by a factor of about three
-
-
-def until(condition, what, deadline=20.0):
-    """Waits until condition() is true and returns its value; fails when it never is."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline} s: {what}")
-        time.sleep(0.02)
 
 
 def preload(library, program):

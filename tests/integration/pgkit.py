@@ -17,7 +17,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+import waiting
 
 BUILD = pathlib.Path(os.environ.get("WILDCAM_BUILD", "build")).resolve()
 FLEET = pathlib.Path(__file__).resolve().parents[2] / "fleet.yaml"
@@ -27,13 +28,7 @@ DEADLINE = 20
 
 
 def until(condition, what, deadline=DEADLINE):
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {deadline} s: {what}")
+    return waiting.until(condition, what, deadline)
 
 
 def unprivileged(*command):

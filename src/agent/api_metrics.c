@@ -184,7 +184,7 @@ static void put_self(Scrape *scrape)
     gauge(scrape, "wildcam_observer_alone", "1 while no verdict is possible from here", self.alone);
     gauge(scrape, "wildcam_observers_fresh", "Observers heard from lately, this one included",
           self.fresh);
-    gauge_ns(scrape, "wildcam_clock_offset_seconds", "Own wall clock against the peers' median",
+    gauge_ns(scrape, "wildcam_clock_offset_seconds", "The peers' median wall clock minus our own",
              self.clock_offset_ns);
     counter(scrape, "wildcam_loop_gaps_total", "Times that the event loop stood still for too long",
             agent->journal.by_kind[RECORD_LOOP_GAP]);

@@ -148,7 +148,7 @@ int core_gateway_status(const Core *core, Arena *arena, uint32_t gateway, Mono n
 typedef struct CoreSelfStatus {
     bool sick, alone;
     uint32_t fresh;          // observers heard from, ourselves included
-    int64_t clock_offset_ns; // own wall against the peers' median
+    int64_t clock_offset_ns; // the peers' median minus the own wall
     bool clock_refused;      // beyond clock_max_skew: class write is gone
 } CoreSelfStatus;
 

@@ -34,7 +34,7 @@ int sim_agent_start(SimFleet *fleet, uint32_t agent, Error *reterr)
     if (r < 0)
         return error_wrap(reterr, r, "start agent %u", agent);
     a->held = 0;
-    for (uint32_t g = 0; g < SIM_REGIONS; g++) {
+    for (uint32_t g = 0; g < fleet->model->n_regions; g++) {
         a->kept[g] = false;
         a->busy_until_ns[g] = 0;
     }
@@ -116,7 +116,7 @@ int sim_agent_plan(SimFleet *fleet, SimEvent event, Error *reterr)
 static int run_probe(SimFleet *fleet, uint32_t agent, const CoreEffect *effect, Error *reterr)
 {
     SimAgent *a = &fleet->agents[agent];
-    if (effect->gateway >= SIM_REGIONS)
+    if (effect->gateway >= fleet->model->n_regions)
         return error_set(reterr, ERROR_NOT_HELD, "probe of gateway %u", effect->gateway);
     int64_t at_ns = fleet->now_ns;
     SimAnswer answer = sim_world_probe(&fleet->world, agent, effect->gateway,
@@ -147,7 +147,7 @@ static SimMessage *report_for(SimFleet *fleet, uint32_t agent, uint32_t peer)
 static int run_report(SimFleet *fleet, uint32_t agent, uint32_t peer, Error *reterr)
 {
     SimAgent *a = &fleet->agents[agent];
-    if (peer >= SIM_REGIONS || peer == agent)
+    if (peer >= fleet->model->n_regions || peer == agent)
         return error_set(reterr, ERROR_NOT_HELD, "report to region %u", peer);
     if (a->busy_until_ns[peer] > fleet->now_ns)
         return 0;

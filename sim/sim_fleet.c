@@ -20,7 +20,7 @@ static int plan(SimFleet *fleet, SimEvent event, Error *reterr)
 static int plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr)
 {
     int r = 0;
-    for (uint32_t i = 0; i < SIM_REGIONS && r >= 0; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions && r >= 0; i++) {
         if ((fault->a >> i & 1) == 0)
             continue;
         if (fault->kind == FAULT_REFUSE)
@@ -41,13 +41,15 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
     SimFleet *fleet = alloc_zeroed(1, sizeof *fleet);
     if (fleet == NULL)
         return error_set(reterr, ERROR_MEMORY, "make a fleet");
-    fleet->model = sim_model();
+    fleet->model = options->layout != NULL ? options->layout->model : sim_model();
     fleet->seed = options->seed;
     fleet->traffic_rps = options->traffic_rps;
     fleet->chaos_ppm = options->chaos_ppm;
     fleet->timeline = options->timeline;
     fleet->world = (SimWorld){
-        .rtt_ns = options->around_the_world ? SIM_RTT_WORLD : SIM_RTT_GUIDE,
+        .rtt_ns = options->layout != NULL     ? options->layout->rtt_ns
+                  : options->around_the_world ? SIM_RTT_WORLD
+                                              : SIM_RTT_GUIDE,
         .loss_ppm = options->loss_ppm,
         .faults = options->faults,
         .n_faults = options->n_faults,
@@ -55,7 +57,7 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
     };
     fleet->arena = arena_new(STEP_BYTES);
     int r = fleet->arena != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "make a fleet");
-    for (uint32_t i = 0; i < SIM_REGIONS && r >= 0; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions && r >= 0; i++) {
         SimAgent *agent = &fleet->agents[i];
         agent->mono_ns = (int64_t)rng_below(&fleet->world.rng, 1000000) * NS_PER_S;
         agent->wall_ns = (int64_t)rng_below(&fleet->world.rng, 20 * NS_PER_MS);
@@ -77,7 +79,7 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
 static int gateway_killed(SimFleet *fleet, uint32_t gateway, Error *reterr)
 {
     int r = 0;
-    for (uint32_t o = 0; o < SIM_REGIONS && r >= 0; o++) {
+    for (uint32_t o = 0; o < fleet->model->n_regions && r >= 0; o++) {
         SimAgent *observer = &fleet->agents[o];
         if (observer->core != NULL && observer->kept[gateway])
             r = sim_agent_plan(
@@ -194,7 +196,7 @@ static int agent_event(SimFleet *fleet, const SimEvent *event, Error *reterr)
 static bool is_apart(const SimFleet *fleet)
 {
     const SimAgent *first = NULL;
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
         if (agent->core == NULL || core_self_status(agent->core, sim_agent_mono(fleet, i)).alone)
             continue;
@@ -254,7 +256,7 @@ int sim_fleet_intent(SimFleet *fleet, uint32_t agent, const Intent *intent, Erro
 int sim_fleet_check_calm(const SimFleet *fleet, Error *reterr)
 {
     const Plan *first = NULL;
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
         if (agent->core == NULL)
             return error_set(reterr, ERROR_NOT_HELD, "agent %u does not run", i);
@@ -283,7 +285,7 @@ SimFleet *sim_fleet_free(SimFleet *fleet)
 {
     if (fleet == NULL)
         return NULL;
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         (void)core_free(fleet->agents[i].core);
         (void)arena_free(fleet->agents[i].disk);
     }

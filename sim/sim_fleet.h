@@ -8,6 +8,7 @@
 #include "core.h"
 #include "sim_check.h"
 #include "sim_heap.h"
+#include "sim_layout.h"
 #include "sim_message.h"
 #include "sim_world.h"
 
@@ -16,9 +17,9 @@ typedef struct SimAgent {
     uint32_t life;
     int64_t mono_ns, wall_ns; // what its clocks show at 0
     int64_t tick_at_ns;
-    bool kept[SIM_REGIONS];             // an idle probe connection
-    int64_t busy_until_ns[SIM_REGIONS]; // one report under way per peer
-    Arena *disk;                        // intents
+    bool kept[SIM_REGIONS_MAX];             // an idle probe connection
+    int64_t busy_until_ns[SIM_REGIONS_MAX]; // one report under way per peer
+    Arena *disk;                            // intents
     const Intent *intents;
     uint32_t n_intents;
     SimCheck check;
@@ -33,7 +34,7 @@ typedef struct SimFleet {
     SimHeap heap;
     SimMessages messages;
     SimDigests digests;
-    SimAgent agents[SIM_REGIONS];
+    SimAgent agents[SIM_REGIONS_MAX];
     int64_t now_ns;
     uint64_t seed, steps;
     uint64_t digest;  // over everything that the cores said; same seed, same digest
@@ -50,7 +51,8 @@ typedef struct SimFleetOptions {
     const SimFault *faults;
     size_t n_faults;
     uint64_t seed;
-    bool around_the_world; // its layout; else the guide's regions
+    const SimLayout *layout; // NULL: the guide's regions, or
+    bool around_the_world;   // these with the round trips of the world
     uint32_t loss_ppm;
     uint32_t traffic_rps, chaos_ppm;
     Buf *timeline;

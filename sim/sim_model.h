@@ -5,7 +5,8 @@
 #pragma once
 #include "model.h"
 
-#define SIM_REGIONS 6
+#define SIM_REGIONS 6      // of the guide's and the world's layout
+#define SIM_REGIONS_MAX 12 // of a scenario's own layout: masks and matrices are that wide
 
 // Six regions of three clouds; region r belongs to cloud r / 2.
 const Model *sim_model(void);

@@ -68,15 +68,16 @@ typedef struct Looked {
 
 static void note_met(const SimFleet *fleet, const SimExpect *expect, uint32_t *met)
 {
-    for (uint32_t i = 0; i < SIM_REGIONS; i++)
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++)
         if ((fleet->agents[i].held & expect->held) == expect->held)
             *met |= SIM_ONE(i);
 }
 
 static int check_one(const SimFleet *fleet, const SimExpect *expect, Error *reterr)
 {
-    uint32_t care = expect->care != 0 ? expect->care : SIM_ALL;
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+    uint32_t care =
+        expect->care != 0 ? expect->care : (uint32_t)(UINT64_C(1) << fleet->model->n_regions) - 1;
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
         if ((expect->who >> i & 1) == 0 || agent->core == NULL ||
             sim_world_fault(&fleet->world, FAULT_FREEZE, i, fleet->now_ns) != NULL)
@@ -133,7 +134,7 @@ static int check_agreement(const SimFleet *fleet, const SimFault *faults, size_t
         if ((faults[i].from_ns < fleet->now_ns && faults[i].from_ns > fleet->now_ns - SETTLE_NS) ||
             (faults[i].until_ns < SIM_FOREVER && faults[i].until_ns > fleet->now_ns - SETTLE_NS))
             return 0;
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
         if (agent->core == NULL || core_self_status(agent->core, sim_agent_mono(fleet, i)).alone)
             continue;
@@ -162,7 +163,7 @@ static int check_end(const SimFleet *fleet, const SimScenario *scenario, const L
         if (expect->max_apart_ms > 0 && fleet->apart_ns > expect->max_apart_ms * MS)
             return error_set(reterr, ERROR_NOT_HELD, "%s: agents disagreed for %lld ms",
                              scenario->name, (long long)(fleet->apart_ns / MS));
-        for (uint32_t a = 0; a < SIM_REGIONS; a++)
+        for (uint32_t a = 0; a < fleet->model->n_regions; a++)
             if (expect->max_transitions > 0 &&
                 fleet->agents[a].transitions > expect->max_transitions)
                 return error_set(reterr, ERROR_NOT_HELD,

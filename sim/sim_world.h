@@ -40,7 +40,7 @@ typedef struct SimFault {
 } SimFault;
 
 typedef struct SimWorld {
-    const int64_t (*rtt_ns)[SIM_REGIONS];
+    const int64_t (*rtt_ns)[SIM_REGIONS_MAX];
     uint32_t loss_ppm; // of every packet, always
     const SimFault *faults;
     size_t n_faults;
@@ -48,7 +48,7 @@ typedef struct SimWorld {
 } SimWorld;
 
 // Round trips of the guide's regions (1 to 65 ms) and of a layout around the world (1 to 220 ms).
-typedef const int64_t SimRtt[SIM_REGIONS][SIM_REGIONS];
+typedef const int64_t SimRtt[SIM_REGIONS_MAX][SIM_REGIONS_MAX];
 extern SimRtt SIM_RTT_GUIDE, SIM_RTT_WORLD;
 
 // The fault of that kind that region (or path) suffers at t, or NULL. For LOSS: the worst.

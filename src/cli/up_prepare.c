@@ -87,6 +87,20 @@ static int keep_files(const Fleet *fleet, const char *fleet_file, const char *by
     return r < 0 ? r : files_replace(layout_dir(dir, "fleet.yaml").text, bytes, len, NULL, reterr);
 }
 
+// Every region runs its own copy, so that `config push` can change one after the other. What a push
+// that was left half-way has put there is over with this.
+static int keep_copies(const Fleet *fleet, const char *bytes, size_t len, Error *reterr)
+{
+    const Model *model = &fleet->context.conf->model;
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
+        LayoutPath path =
+            layout_region(fleet->context.dir.text, model->regions[i].name, "fleet.yaml");
+        r = files_replace(path.text, bytes, len, &(FilesWrite){.no_sync = true}, reterr);
+    }
+    return r;
+}
+
 static int make_region(const Fleet *fleet, const char *region, Error *reterr)
 {
     static const char *const FOLDERS[] = {"plan",     "counters",   "log",     "edge",
@@ -236,6 +250,8 @@ static int prepare(Fleet *fleet, const char *fleet_file, const char *dir, Error 
         r = keep_files(fleet, fleet_file, bytes, len, reterr);
     if (r == 0)
         r = make_specs(fleet, reterr);
+    if (r == 0)
+        r = keep_copies(fleet, bytes, len, reterr);
     if (r == 0)
         r = supervisor_await_old(state, (const RegionSpec *const *)fleet->specs,
                                  fleet->context.conf->model.n_regions, OLD_FLEET_NS, reterr);

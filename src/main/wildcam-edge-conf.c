@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 // wildcam-edge-conf: writes DIR/REGION/edge/nginx.conf and the folders nginx needs, then ends. The
-// file is replaced whole and only when it differs, so whoever reloads nginx can look at its time.
+// file is replaced whole and only when it differs. One that is there may be in use: it is replaced
+// only by one that nginx itself has read without complaint (nginx -t).
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -14,6 +19,7 @@
 #include "options.h"
 
 #define CONF_LIMIT (4U << 20)
+#define NGINX "/usr/sbin/nginx"
 
 typedef struct Arguments {
     const char *fleet, *dir, *region, *module;
@@ -41,6 +47,66 @@ static bool is_same(const char *path, const Buf *text)
            memcmp(bytes, text->data, len) == 0;
 }
 
+// nginx's first complaint, for the error.
+static void first_complaint(int fd, char *line, size_t size)
+{
+    char text[4096];
+    size_t len = 0;
+    ssize_t n;
+    while (len < sizeof text - 1 && (n = read(fd, text + len, sizeof text - 1 - len)) != 0)
+        if (n > 0)
+            len += (size_t)n;
+        else if (errno != EINTR)
+            break;
+    text[len] = '\0';
+    const char *at = strstr(text, "[emerg]");
+    (void)snprintf(line, size, "%.500s", at != NULL ? at : text);
+    line[strcspn(line, "\n")] = '\0';
+}
+
+static int try_nginx(const char *dir, const char *region, const char *candidate, Error *reterr)
+{
+    LayoutPath prefix = layout_region(dir, region, "edge");
+    LayoutPath log = layout_region(dir, region, "log/nginx.log");
+    char program[] = NGINX, t[] = "-t", q[] = "-q", p[] = "-p", e[] = "-e", c[] = "-c", path[1024];
+    (void)snprintf(path, sizeof path, "%s", candidate);
+    char *const argv[] = {program, t, q, p, prefix.text, e, log.text, c, path, NULL};
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_errno(reterr, errno, "pipe");
+    posix_spawn_file_actions_t actions;
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
+    pid_t pid = 0;
+    int status = 0, failed = posix_spawn(&pid, program, &actions, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    char line[512] = "";
+    if (failed == 0)
+        first_complaint(fds[0], line, sizeof line);
+    (void)close(fds[0]);
+    if (failed != 0)
+        return error_errno(reterr, failed, "%s", program);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status == 0
+               ? 0
+               : error_set(reterr, ERROR_FORMAT, "nginx refuses it, the old one stays: %s", line);
+}
+
+static int replace_tried(const Arguments *arguments, const char *dir, const Buf *text,
+                         const char *path, Error *reterr)
+{
+    LayoutPath candidate = layout_region(dir, arguments->region, "edge/nginx.conf.new");
+    int r = files_replace(candidate.text, text->data, text->len, NULL, reterr);
+    if (r == 0)
+        r = try_nginx(dir, arguments->region, candidate.text, reterr);
+    if (r == 0 && rename(candidate.text, path) < 0)
+        r = error_errno(reterr, errno, "%s", path);
+    return r;
+}
+
 static int write_file(const Arguments *arguments, const char *dir, const Buf *text, Error *reterr)
 {
     int r = make_folders(dir, arguments->region, reterr);
@@ -49,7 +115,8 @@ static int write_file(const Arguments *arguments, const char *dir, const Buf *te
     LayoutPath path = layout_region(dir, arguments->region, "edge/nginx.conf");
     if (is_same(path.text, text))
         return 0;
-    return files_replace(path.text, text->data, text->len, NULL, reterr);
+    return files_exist(path.text) ? replace_tried(arguments, dir, text, path.text, reterr)
+                                  : files_replace(path.text, text->data, text->len, NULL, reterr);
 }
 
 static int run(const Arguments *arguments, Error *reterr)

@@ -96,7 +96,7 @@ static const char *const *own_argv(Builder *builder, const char *program, const 
     const char *argv[16] = {
         arena_printf(builder->arena, "%s/%s", builder->options->programs, program),
         "--fleet",
-        arena_printf(builder->arena, "%s/fleet.yaml", builder->options->dir),
+        path(builder, "fleet.yaml"), // its own: a staged push changes one region after the other
         "--dir",
         builder->options->dir,
         "--region",

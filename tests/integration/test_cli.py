@@ -206,7 +206,7 @@ def test_status_json_of_a_silent_region(fleet):
 
 def test_status_json_of_an_alarm(fleet):
     fleet.wait_healthy()
-    path = fleet.dir / "fleet.yaml"
+    path = fleet.dir / "eastus/fleet.yaml"
     good, log = path.read_text(), fleet.dir / "eastus/log/agent.log"
 
     def told():
@@ -214,7 +214,6 @@ def test_status_json_of_an_alarm(fleet):
     before = told()
     try:
         path.write_text("nonsense: [")
-        # The command line itself reads this file: the supervisor is told directly.
         assert fleet.control("signal eastus agent HUP")["ok"]
         until(lambda: told() > before, "the alarm is raised")
     finally:

@@ -5,9 +5,11 @@
 // read.
 #include "edge_conf.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "edge_conf_parts.h"
+#include "hash.h"
 
 #define TRIES 3 // of one upstream: the replicas, then other gateways
 
@@ -54,11 +56,11 @@ static void write_process(const EdgeConf *e)
     const char *dir = e->paths->dir, *name = e->region->name;
     buf_printf(e->buf,
                "# Written by wildcam-edge-conf for region %s, generation %u of "
-               "fleet.yaml: "
+               "fleet.yaml (%016" PRIx64 "): "
                "change that file, not this one.\n"
                "load_module \"%s\";\n"
                "daemon off;\n",
-               name, e->conf->model.generation, e->paths->module);
+               name, e->conf->model.generation, e->conf->model.config_hash, e->paths->module);
     if (e->paths->user != NULL)
         buf_printf(e->buf, "user %s;\n", e->paths->user);
     buf_printf(e->buf,
@@ -278,6 +280,19 @@ static int check_path(const char *what, const char *path, Error *reterr)
     return 0;
 }
 
+// The digest of the text behind its first line goes to where the health answer says it: whoever
+// changes the file learns from outside whether nginx has taken it, and whether it has to.
+static void stamp(Buf *buf, size_t from)
+{
+    if (buf_check(buf) < 0)
+        return;
+    char digest[17], *first = strchr(buf->data + from, '\n');
+    char *place = strstr(buf->data + from, EDGE_CONF_DIGEST_HEADER " " EDGE_CONF_NO_DIGEST);
+    ASSERT(first != NULL && place != NULL);
+    (void)snprintf(digest, sizeof digest, "%016" PRIx64, hash_mix(hash_text(HASH_SEED, first + 1)));
+    memcpy(place + strlen(EDGE_CONF_DIGEST_HEADER " "), digest, sizeof digest - 1);
+}
+
 int edge_conf_write(const Conf *conf, uint32_t region, const EdgeConfPaths *paths, Buf *buf,
                     Error *reterr)
 {
@@ -287,6 +302,7 @@ int edge_conf_write(const Conf *conf, uint32_t region, const EdgeConfPaths *path
         (r = check_path("folder of sockets", paths->sockets, reterr)) < 0 ||
         (r = check_path("nginx module", paths->module, reterr)) < 0)
         return r;
+    size_t from = buf->len;
     EdgeConf e = {
         .conf = conf,
         .region = &conf->model.regions[region],
@@ -296,6 +312,7 @@ int edge_conf_write(const Conf *conf, uint32_t region, const EdgeConfPaths *path
     };
     write_process(&e);
     write_http(&e);
+    stamp(buf, from);
     r = buf_check(buf);
     return r < 0 ? error_set(reterr, r, "nginx configuration: %s", error_code_text(r)) : 0;
 }

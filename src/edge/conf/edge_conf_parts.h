@@ -13,6 +13,9 @@ typedef struct EdgeConf {
     Buf *buf;
 } EdgeConf;
 
+#define EDGE_CONF_DIGEST_HEADER "Wildcam-Config"
+#define EDGE_CONF_NO_DIGEST "0000000000000000" // until the whole text is there
+
 // Milliseconds as nginx wants them: "250ms".
 #define EDGE_MS(ns) (long long)((ns) / NS_PER_MS)
 

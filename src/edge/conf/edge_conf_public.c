@@ -158,6 +158,8 @@ static void write_locations(const EdgeConf *e)
                "            access_log off;\n"
                "            default_type text/plain;\n"
                "            add_header Wildcam-Edge %s always;\n"
+               "            add_header " EDGE_CONF_DIGEST_HEADER " " EDGE_CONF_NO_DIGEST
+               " always;\n"
                "            return 200 \"ok\\n\";\n"
                "        }\n"
                "        location /.well-known/wildcam/ { return 404; }\n",

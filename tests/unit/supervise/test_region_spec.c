@@ -89,7 +89,7 @@ static void the_order_has_no_circle_and_looks_back_only(void **state)
 static void arguments_are_those_of_the_page(void **state)
 {
     char fleet[128];
-    (void)snprintf(fleet, sizeof fleet, "%s/fleet.yaml", dir);
+    (void)snprintf(fleet, sizeof fleet, "%s/us-west-2/fleet.yaml", dir);
     const Program *agent = find("agent"), *backend = find("backend-2");
     assert_string_equal(agent->argv[0], "/opt/programs/wildcam-agent");
     assert_true(has(agent->argv, fleet));

@@ -33,6 +33,8 @@ static const Verb VERBS[] = {
     {"psql", "REGION [--dir DIR] [-- ARGS]", "open a region's database as its owner", verb_psql},
     {"cameras", "...", "camera traffic with a ledger of what was acknowledged", NULL},
     {"drill", "NAME ...", "break something for real and measure", NULL},
+    {"fault", "...", "one fault of one region, until it is healed or ends", NULL},
+    {"sim", "run|search|random|detect|hours ...", "the real decisions in a simulated world", NULL},
     {"help", "[VERB]", "this text, or a verb's", verb_help},
     {"version", "", "print the version", verb_version},
 };

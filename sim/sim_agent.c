@@ -136,12 +136,14 @@ static int run_probe(SimFleet *fleet, uint32_t agent, const CoreEffect *effect, 
 
 static SimMessage *report_for(SimFleet *fleet, uint32_t agent, uint32_t peer)
 {
-    const Report *report;
-    SimAgent *a = &fleet->agents[agent];
-    if (core_report(a->core, fleet->arena, peer, sim_agent_mono(fleet, agent),
-                    wall_of(fleet, agent), &report) < 0)
-        return NULL;
-    return sim_message_new(&fleet->messages, report);
+    SimMessage *message = sim_message_take(&fleet->messages);
+    if (message != NULL &&
+        core_report(fleet->agents[agent].core, message->arena, peer, sim_agent_mono(fleet, agent),
+                    wall_of(fleet, agent), &message->report) < 0) {
+        sim_message_release(&fleet->messages, message);
+        message = NULL;
+    }
+    return message;
 }
 
 static int run_report(SimFleet *fleet, uint32_t agent, uint32_t peer, Error *reterr)

@@ -64,7 +64,7 @@ Report *sim_report_copy(Arena *arena, const Report *report)
     return copy_views(arena, copy) && copy_intents(arena, copy) ? copy : NULL;
 }
 
-SimMessage *sim_message_new(SimMessages *pool, const Report *report)
+SimMessage *sim_message_take(SimMessages *pool)
 {
     SimMessage *message = pool->idle;
     if (message != NULL) {
@@ -74,9 +74,21 @@ SimMessage *sim_message_new(SimMessages *pool, const Report *report)
         if (message == NULL)
             return NULL;
     }
+    message->report = NULL;
     if (message->arena == NULL)
         message->arena = arena_new(MESSAGE_BYTES);
-    message->report = message->arena != NULL ? sim_report_copy(message->arena, report) : NULL;
+    if (message->arena != NULL)
+        return message;
+    sim_message_release(pool, message);
+    return NULL;
+}
+
+SimMessage *sim_message_new(SimMessages *pool, const Report *report)
+{
+    SimMessage *message = sim_message_take(pool);
+    if (message == NULL)
+        return NULL;
+    message->report = sim_report_copy(message->arena, report);
     if (message->report != NULL)
         return message;
     sim_message_release(pool, message);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sim_message: a report under way. It is copied whole, so that it outlives its sender, as JSON
-// would.
+// sim_message: a report under way. The core makes it in the message's own arena, so that it
+// outlives the sender's step (and the sender); only names point elsewhere, into the model.
 #pragma once
 #include "arena.h"
 #include "report.h"
@@ -16,7 +16,9 @@ typedef struct SimMessages {
     SimMessage *idle;
 } SimMessages;
 
-// NULL when memory is short.
+// An empty one, for the core to fill. NULL when memory is short.
+SimMessage *sim_message_take(SimMessages *pool);
+// One with a whole copy of the report.
 SimMessage *sim_message_new(SimMessages *pool, const Report *report);
 // Back into the pool; takes NULL.
 void sim_message_release(SimMessages *pool, SimMessage *message);

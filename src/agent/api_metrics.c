@@ -143,6 +143,10 @@ static void put_edge(const Scrape *scrape)
             edge.retries);
     counter(scrape, "wildcam_edge_retries_refused_total", "Retries that the budget did not allow",
             edge.retries_refused);
+    counter(scrape, "wildcam_edge_evacuated_total",
+            "Requests moved away from a target that stalled", edge.evacuated);
+    counter(scrape, "wildcam_edge_shed_total", "Requests refused at once with 503 and Retry-After",
+            edge.shed);
     counter(scrape, "wildcam_edge_forwarded_total", "Requests handed to another region",
             edge.forwarded);
     counter(scrape, "wildcam_edge_cache_hits_total", "Answers from the cache", edge.cache_hit);

@@ -127,6 +127,9 @@ static void put_publication(JsonOut *out, const Agent *agent, Mono now)
     out_hex(out, "oldest_plan", edge.oldest_plan);
     out_int(out, "requests", (int64_t)edge.requests);
     out_int(out, "retries", (int64_t)edge.retries);
+    out_int(out, "errors", (int64_t)edge.responses_5xx);
+    out_int(out, "shed", (int64_t)edge.shed);
+    out_int(out, "forwarded", (int64_t)edge.forwarded);
     out_end(out, '}');
 }
 

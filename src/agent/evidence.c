@@ -109,6 +109,8 @@ static void add_totals(EvidenceTotals *totals, const CountersEdge *now, const Co
     totals->responses_5xx += delta(now->responses_5xx, before->responses_5xx);
     totals->retries += delta(now->retries, before->retries);
     totals->retries_refused += delta(now->retries_refused, before->retries_refused);
+    totals->evacuated += delta(now->evacuated, before->evacuated);
+    totals->shed += delta(now->shed, before->shed);
     totals->forwarded += delta(now->forwarded, before->forwarded);
     totals->peer_refused += delta(now->peer_refused, before->peer_refused);
     totals->plan_refused += delta(now->plan_refused, before->plan_refused);

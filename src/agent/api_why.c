@@ -74,15 +74,6 @@ static int model_index(const Question *q, uint32_t gateway)
     return model_find_region(q->model, q->plan->gateways[gateway].region);
 }
 
-// The backup is the best gateway of another cloud than the first one's: -1 if there is none.
-static int find_backup(const Question *q)
-{
-    for (uint32_t i = 1; i < q->n_order; i++)
-        if (strcmp(q->plan->gateways[q->order[i]].cloud, q->plan->gateways[q->order[0]].cloud) != 0)
-            return (int)q->order[i];
-    return -1;
-}
-
 // --- The chain of reasons ---
 
 static void put_reason(JsonOut *out, const char *text, int64_t ago_ns, const char *facts)
@@ -295,7 +286,7 @@ static void put_answer(JsonOut *out, const Question *q, Arena *arena)
     for (uint32_t i = 0; i < q->n_order; i++)
         put_gateway(out, NULL, q, q->order[i]);
     out_end(out, ']');
-    int backup = find_backup(q);
+    int backup = pick_backup(q->plan, q->order, q->n_order);
     if (backup >= 0)
         put_gateway(out, "backup", q, (uint32_t)backup);
     else

@@ -61,6 +61,7 @@ int agent_step_with(Agent *agent, CoreEvent *event, Error *reterr)
             journal_add(agent, &update.records[i]);
         if (update.plan) {
             agent->plans++;
+            recording_add_plan(agent->recording, update.plan, event->now, event->wall);
             agent_offer_plan(agent);
         }
         effects_run(agent, &update);

@@ -28,6 +28,7 @@ int verb_down(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_status(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_region(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_config(const Verb *verb, int argc, char **argv, Error *reterr);
+int verb_replay(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_why(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_psql(const Verb *verb, int argc, char **argv, Error *reterr);

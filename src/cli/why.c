@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // why: which gateway a client gets now, and the chain of reasons. Any agent can say it, since all
-// have the same plan; `--region` asks one, else the first that answers does.
+// have the same plan; `--region` asks one, else the first that answers does. With `--at` the
+// recorded plans answer (why_at.h).
 #include <stdio.h>
 #include <string.h>
 
@@ -8,8 +9,11 @@
 #include "alloc.h"
 #include "buf.h"
 #include "cli.h"
+#include "clock.h"
 #include "ip.h"
+#include "moment.h"
 #include "tell.h"
+#include "why_at.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -38,6 +42,9 @@ static void print_order(const json_t *order)
 
 static void print_why(const json_t *why)
 {
+    const char *at = json_string_value(json_object_get(why, "at"));
+    if (at != NULL)
+        (void)printf("at %s by the plan of %s: ", at, text_of(why, "region"));
     (void)printf("client %s, service %s, class %s, group %s\n", text_of(why, "client"),
                  text_of(why, "service"), text_of(why, "class"), text_of(why, "group"));
     if (json_is_string(json_object_get(why, "gateway")))
@@ -103,6 +110,23 @@ static int ask(const Context *context, int region, const char *path, bool json, 
     return r;
 }
 
+static int ask_past(const Context *context, const char *at, WhyAtQuestion *question, bool json,
+                    Error *reterr)
+{
+    json_t *why = NULL;
+    int r = moment_parse("at", at, clock_wall(), &question->at, reterr);
+    if (r == 0)
+        r = why_at(question, &context->conf->model, &why, reterr);
+    if (r < 0)
+        return r;
+    if (json)
+        (void)(json_dumpf(why, stdout, JSON_INDENT(2)) == 0 && printf("\n") > 0);
+    else
+        print_why(why);
+    json_decref(why);
+    return 0;
+}
+
 static int unknown_service(const Model *model, const char *name, Error *reterr)
 {
     Buf names CLEANUP(buf_done) = BUF_INIT(65536);
@@ -114,13 +138,16 @@ static int unknown_service(const Model *model, const char *name, Error *reterr)
 
 int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    const char *dir = NULL, *client = NULL, *service = NULL, *class = "read", *region = NULL;
+    const char *dir = NULL, *client = NULL, *service = NULL, *class = "read", *region = NULL,
+               *at = NULL;
     bool json = false;
     const Option options[] = {
         {"client", "ADDRESS", "the client's IPv4 or IPv6 address", &client, NULL},
         {"service", "NAME", "service (default: the first of fleet.yaml)", &service, NULL},
         {"class", "CLASS", "read or write (default read)", &class, NULL},
         {"region", "REGION", "ask this region's agent (default: any)", &region, NULL},
+        {"at", "TIME", "then, not now: 2026-11-23T14:00:00Z, or 5m for five minutes ago", &at,
+         NULL},
         {"dir", "DIR", "state folder (default ./run)", &dir, NULL},
         {"json", NULL, "for programs", NULL, &json},
     };
@@ -147,6 +174,15 @@ int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
         r = error_set(reterr, ERROR_USAGE, "unknown class '%s'; allowed: read, write", class);
     if (r < 0)
         return r;
+    if (at != NULL) {
+        WhyAtQuestion question = {.dir = context.dir.text,
+                                  .region = region,
+                                  .client = ip,
+                                  .service = service,
+                                  .class_ = strcmp(class, "read") == 0 ? SERVICE_CLASS_READ
+                                                                       : SERVICE_CLASS_WRITE};
+        return ask_past(&context, at, &question, json, reterr);
+    }
     char path[512];
     (void)snprintf(path, sizeof path, "/v1/why?client=%s&class=%s%s%s", client, class,
                    service != NULL ? "&service=" : "", service != NULL ? service : "");

@@ -63,6 +63,7 @@ typedef enum PickResult {
     PICK_FAILURE, // refused, reset, timed out, garbage
     PICK_STALE,   // a reused connection was closed before an answer: no evidence against the target
     PICK_ABORTED, // the client went away
+    PICK_SHED,    // answered that it is at its capacity: alive, so nothing against it
 } PickResult;
 
 void pick_started(PickHealth *health, Mono now);
@@ -99,3 +100,6 @@ int pick_pin(const Plan *plan, const Ip *ip);
 uint32_t pick_order(const Plan *plan, const ModelPrefix *prefixes, uint32_t n_prefixes,
                     uint32_t service, ServiceClass class_, const Ip *client,
                     uint32_t *ret_gateways);
+// The backup of an order: its best gateway of another cloud than the first one's; -1: there is
+// none.
+int pick_backup(const Plan *plan, const uint32_t *order, uint32_t n);

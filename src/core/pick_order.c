@@ -129,3 +129,11 @@ uint32_t pick_order(const Plan *plan, const ModelPrefix *prefixes, uint32_t n_pr
         n = add(ret_gateways, n, route->entries[i].gateway);
     return n;
 }
+
+int pick_backup(const Plan *plan, const uint32_t *order, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        if (strcmp(plan->gateways[order[i]].cloud, plan->gateways[order[0]].cloud) != 0)
+            return (int)order[i];
+    return -1;
+}

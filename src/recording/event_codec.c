@@ -91,6 +91,17 @@ int recording_put_config(Buf *buf, const RecordingConfig *config)
     return buf_check(buf);
 }
 
+int recording_put_plan(Buf *buf, const RecordingPlan *plan)
+{
+    buf_add_char(buf, 'P');
+    buf_put_i64(buf, plan->now.ns);
+    buf_put_i64(buf, plan->wall.ns);
+    buf_put_u32(buf, plan->offset);
+    buf_put_u32(buf, plan->total);
+    buf_add(buf, plan->bytes, plan->len);
+    return buf_check(buf);
+}
+
 int recording_deflate(const void *payload, size_t len, Buf *buf)
 {
     // Small windows: this runs once a second in a process that is to stay small.
@@ -188,6 +199,22 @@ int recording_get_config(Cursor *cursor, RecordingConfig *ret_config)
         r = ERROR_FORMAT;
     if (r == 0)
         *ret_config = config;
+    return r;
+}
+
+int recording_get_plan(Cursor *cursor, RecordingPlan *ret_plan)
+{
+    RecordingPlan plan = {.now.ns = cursor_i64(cursor), .wall.ns = cursor_i64(cursor)};
+    plan.offset = cursor_u32(cursor);
+    plan.total = cursor_u32(cursor);
+    plan.len = (uint32_t)cursor_left(cursor);
+    plan.bytes = cursor_bytes(cursor, plan.len);
+    int r = cursor_check(cursor);
+    if (r == 0 && (plan.total > BOUND_PLAN_BYTES || plan.offset > plan.total ||
+                   plan.len > plan.total - plan.offset))
+        r = ERROR_FORMAT;
+    if (r == 0)
+        *ret_plan = plan;
     return r;
 }
 

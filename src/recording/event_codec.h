@@ -8,6 +8,7 @@
 //                 CONFIG event that names its hash
 //     'E' events: one batch; texts and times are relative within the batch
 //     'R' records: one batch
+//     'P' plan:   bytes of a plan file (wire/plan_file.h) in pieces, and when it was made
 //     'Z' any of these, deflated (RFC 1950) behind its u32 length: reports repeat themselves
 //
 // Integers are LEB128 varints, signed ones zigzag. A text is 0 + length + bytes when it is new in
@@ -42,6 +43,13 @@ typedef struct RecordingConfig {
     const void *bytes;
 } RecordingConfig;
 
+typedef struct RecordingPlan {
+    Mono now; // of the step that made it
+    Wall wall;
+    uint32_t offset, total, len;
+    const void *bytes;
+} RecordingPlan;
+
 // One batch being written or read.
 typedef struct EventCodec {
     Mono base_mono;
@@ -53,6 +61,7 @@ typedef struct EventCodec {
 
 int recording_put_start(Buf *buf, const RecordingStart *start) MUST_CHECK; // appends a payload
 int recording_put_config(Buf *buf, const RecordingConfig *config) MUST_CHECK;
+int recording_put_plan(Buf *buf, const RecordingPlan *plan) MUST_CHECK;
 // Begins a batch of kind 'E' or 'R' in `buf`; the arena serves until the batch is closed.
 int event_codec_begin(EventCodec *codec, Arena *arena, char kind, Mono now, Wall wall,
                       Buf *buf) MUST_CHECK;
@@ -65,10 +74,11 @@ int recording_deflate(const void *payload, size_t len, Buf *buf) MUST_CHECK;
 // Opens a payload as segment_next gives it: deflated ones into the arena. ret_cursor stands at the
 // kind.
 int recording_open(const void *payload, size_t len, Arena *arena, Cursor *ret_cursor) MUST_CHECK;
-// 'S', 'C', 'E' or 'R' of an open payload, -1 when empty; the cursor stands behind it.
+// 'S', 'C', 'E', 'R' or 'P' of an open payload, -1 when empty; the cursor stands behind it.
 int recording_kind(Cursor *cursor);
 int recording_get_start(Cursor *cursor, Arena *arena, RecordingStart *ret_start) MUST_CHECK;
 int recording_get_config(Cursor *cursor, RecordingConfig *ret_config) MUST_CHECK;
+int recording_get_plan(Cursor *cursor, RecordingPlan *ret_plan) MUST_CHECK;
 int event_codec_open(EventCodec *codec, Arena *arena, Cursor *cursor) MUST_CHECK;
 // 1 and the next event; 0 at the batch's end. For a CONFIG event *ret_config_hash is set and
 // event->u.model is NULL.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// recording: see the header. Two streams of the same kind, one for events and one for records.
+// recording: see the header. Three streams of the same kind, for events, records and plans. Plans
+// are not collected: they are few, and each is written when it comes.
 #include "recording.h"
 
 #include <dirent.h>
@@ -12,12 +13,14 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "bounds.h"
 #include "files.h"
 #include "layout.h"
 #include "parse.h"
+#include "plan_file.h"
 #include "segment.h"
 
-#define CONFIG_PIECE (32U << 10)
+#define PIECE (32U << 10) // of a configuration or a plan in one frame
 
 typedef struct Stream {
     const char *name; // "events."
@@ -38,7 +41,10 @@ struct Recording {
     char *config;
     size_t config_len;
     bool started; // a segment with the start of this process was written
-    Stream events, records;
+    Stream events, records, plans;
+    Buf plan; // the newest one, as a plan file
+    Mono plan_now;
+    Wall plan_wall;
     RecordingStatus status;
     Error err;
 };
@@ -92,19 +98,47 @@ static int append(Recording *recording, Stream *stream, const void *payload, siz
     return 0;
 }
 
+static int append_deflated(Recording *recording, Stream *stream, const Buf *payload, Error *reterr)
+{
+    Buf small CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+    int r = recording_deflate(payload->data, payload->len, &small);
+    if (r == 0 && small.len < payload->len)
+        return append(recording, stream, small.data, small.len, reterr);
+    return append(recording, stream, payload->data, payload->len, reterr);
+}
+
 static int append_config(Recording *recording, Stream *stream, Error *reterr)
 {
     int r = 0;
-    for (size_t at = 0; at < recording->config_len && r == 0; at += CONFIG_PIECE) {
+    for (size_t at = 0; at < recording->config_len && r == 0; at += PIECE) {
         Buf piece CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
         size_t left = recording->config_len - at;
         RecordingConfig config = {.offset = (uint32_t)at,
                                   .total = (uint32_t)recording->config_len,
-                                  .len = (uint32_t)(left < CONFIG_PIECE ? left : CONFIG_PIECE),
+                                  .len = (uint32_t)(left < PIECE ? left : PIECE),
                                   .bytes = recording->config + at};
         r = recording_put_config(&piece, &config);
         if (r == 0)
             r = append(recording, stream, piece.data, piece.len, reterr);
+    }
+    return r;
+}
+
+static int append_plan(Recording *recording, Stream *stream, Error *reterr)
+{
+    int r = 0;
+    for (size_t at = 0; at < recording->plan.len && r == 0; at += PIECE) {
+        Buf piece CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+        size_t left = recording->plan.len - at;
+        RecordingPlan plan = {.now = recording->plan_now,
+                              .wall = recording->plan_wall,
+                              .offset = (uint32_t)at,
+                              .total = (uint32_t)recording->plan.len,
+                              .len = (uint32_t)(left < PIECE ? left : PIECE),
+                              .bytes = recording->plan.data + at};
+        r = recording_put_plan(&piece, &plan);
+        if (r == 0)
+            r = append_deflated(recording, stream, &piece, reterr);
     }
     return r;
 }
@@ -130,8 +164,10 @@ static int open_segment(Recording *recording, Stream *stream, Error *reterr)
     int r = recording_put_start(&start, &recording->start);
     if (r == 0)
         r = append(recording, stream, start.data, start.len, reterr);
-    if (r == 0 && stream->kind == 'E')
+    if (r == 0 && stream->kind != 'R')
         r = append_config(recording, stream, reterr);
+    if (r == 0 && stream->kind == 'P')
+        r = append_plan(recording, stream, reterr);
     if (r < 0) {
         close_segment(stream);
         (void)unlink(path.text); // a segment without its start is of no use
@@ -140,15 +176,6 @@ static int open_segment(Recording *recording, Stream *stream, Error *reterr)
     if (stream->kind == 'E')
         recording->start.continues = true;
     return 0;
-}
-
-static int append_deflated(Recording *recording, Stream *stream, Error *reterr)
-{
-    Buf small CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
-    int r = recording_deflate(stream->batch.data, stream->batch.len, &small);
-    if (r == 0 && small.len < stream->batch.len)
-        return append(recording, stream, small.data, small.len, reterr);
-    return append(recording, stream, stream->batch.data, stream->batch.len, reterr);
 }
 
 static void flush_stream(Recording *recording, Stream *stream)
@@ -163,7 +190,7 @@ static void flush_stream(Recording *recording, Stream *stream)
     if (r == 0 && stream->fd < 0)
         r = open_segment(recording, stream, &err);
     if (r == 0)
-        r = append_deflated(recording, stream, &err);
+        r = append_deflated(recording, stream, &stream->batch, &err);
     if (r < 0) {
         failed(recording, &err);
         close_segment(stream); // its tail may be torn
@@ -224,6 +251,27 @@ void recording_add_record(Recording *recording, const Record *record, Wall wall)
     recording->status.dropped_batches++;
 }
 
+// A plan that cannot be written is written with the next segment: that begins with the newest one.
+void recording_add_plan(Recording *recording, const Plan *plan, Mono now, Wall wall)
+{
+    Stream *stream = &recording->plans;
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    buf_clear(&recording->plan);
+    recording->plan_now = now;
+    recording->plan_wall = wall;
+    int r = plan_file_encode(plan, &recording->plan);
+    if (r == 0 && stream->fd >= 0 && stream->size + recording->plan.len > stream->limit)
+        close_segment(stream);
+    if (r == 0 && stream->fd < 0)
+        r = open_segment(recording, stream, &err); // with this plan
+    else if (r == 0)
+        r = append_plan(recording, stream, &err);
+    if (r < 0) {
+        failed(recording, &err);
+        close_segment(stream);
+    }
+}
+
 void recording_set_config(Recording *recording, const char *bytes, size_t len)
 {
     char *copy = alloc_zeroed(1, len + 1);
@@ -234,7 +282,8 @@ void recording_set_config(Recording *recording, const char *bytes, size_t len)
     recording->config = copy;
     recording->config_len = len;
     flush_stream(recording, &recording->events);
-    close_segment(&recording->events); // the next one begins with the new bytes
+    close_segment(&recording->events); // the next ones begin with the new bytes
+    close_segment(&recording->plans);
 }
 
 void recording_flush(Recording *recording)
@@ -278,6 +327,11 @@ int recording_new(const RecordingOptions *options, Recording **ret_recording, Er
                      options->record_bytes ? options->record_bytes : 1U << 20,
                      options->record_segments ? options->record_segments : 4) &&
          ok;
+    ok = stream_init(&recording->plans, "plans.", 'P',
+                     options->plan_bytes ? options->plan_bytes : 1U << 20,
+                     options->plan_segments ? options->plan_segments : 8) &&
+         ok;
+    recording->plan = BUF_INIT(BOUND_PLAN_BYTES);
     int r = ok ? files_make_dirs(options->folder, 0755, reterr)
                : error_set(reterr, ERROR_MEMORY, "out of memory");
     if (r < 0) {
@@ -303,6 +357,8 @@ Recording *recording_free(Recording *recording)
     recording_flush(recording);
     stream_done(&recording->events);
     stream_done(&recording->records);
+    stream_done(&recording->plans);
+    buf_done(&recording->plan);
     error_done(&recording->err);
     free(recording->config);
     free(recording->folder);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // recording: bounded segment files in DIR/R/records: `events.<n>` hold what the core was given,
-// `records.<n>` what it decided (event_codec.h). n rises across restarts; the oldest segment goes
-// when there are too many. Writing collects in memory and appends once a second or when a batch is
-// full; nothing is synced, for it is evidence and not state. A full disk costs evidence, never a
-// decision: the batch is dropped, counted, and the next one tried in a new segment.
+// `records.<n>` what it decided, `plans.<n>` the plans that came out (event_codec.h); each plan
+// segment begins with the plan in force, so that it can be read by itself. n rises across restarts;
+// the oldest segment goes when there are too many. Writing collects in memory and appends once a
+// second or when a batch is full; nothing is synced, for it is evidence and not state. A full disk
+// costs evidence, never a decision: the batch is dropped, counted, and the next one tried in a new
+// segment.
 #pragma once
 #include <stdint.h>
 
@@ -18,8 +20,8 @@ typedef struct RecordingOptions {
     RecordingStart start; // copied but for its texts, sockets and intents, which must live on
     const char *config;   // bytes of fleet.yaml, copied
     size_t config_len;
-    uint64_t event_bytes, record_bytes;       // of one segment; 0: 4 MiB, 1 MiB
-    uint32_t event_segments, record_segments; // kept; 0: 8, 4
+    uint64_t event_bytes, record_bytes, plan_bytes; // of one segment; 0: 4 MiB, 1 MiB, 1 MiB
+    uint32_t event_segments, record_segments, plan_segments; // kept; 0: 8, 4, 8
 } RecordingOptions;
 
 typedef struct RecordingStatus {
@@ -30,6 +32,7 @@ typedef struct RecordingStatus {
 int recording_new(const RecordingOptions *options, Recording **ret_recording,
                   Error *reterr) MUST_CHECK;
 void recording_add_event(Recording *recording, const CoreEvent *event);
+void recording_add_plan(Recording *recording, const Plan *plan, Mono now, Wall wall);
 void recording_add_record(Recording *recording, const Record *record, Wall wall);
 // Before a CONFIG event: the bytes that it was made from.
 void recording_set_config(Recording *recording, const char *bytes, size_t len);

@@ -26,6 +26,7 @@ typedef enum ConfType {
     CONF_TYPE_LOCATION,  // ConfLocation
     CONF_TYPE_PREFIXES,  // ConfList of IpPrefix
     CONF_TYPE_DOMAINS,   // ConfList of const char *
+    CONF_TYPE_LABELS,    // ConfList of const char *
     CONF_TYPE_SHARES,    // ConfList of uint32_t, parts per million
     CONF_TYPE_LATENCIES, // ConfList of ConfNamedNumber: region -> ns
     CONF_TYPE_PORTIONS,  // ConfList of ConfNamedNumber: cloud -> parts per million

@@ -46,6 +46,7 @@ static const ConfTypeRow *const TYPES[CONF_TYPE_MAX] = {
     [CONF_TYPE_LOCATION] = &CONF_ROW_LOCATION,
     [CONF_TYPE_PREFIXES] = &CONF_ROW_PREFIXES,
     [CONF_TYPE_DOMAINS] = &CONF_ROW_DOMAINS,
+    [CONF_TYPE_LABELS] = &CONF_ROW_LABELS,
     [CONF_TYPE_SHARES] = &CONF_ROW_SHARES,
     [CONF_TYPE_LATENCIES] = &CONF_ROW_LATENCIES,
     [CONF_TYPE_PORTIONS] = &CONF_ROW_PORTIONS,
@@ -59,6 +60,7 @@ static size_t item_size(ConfType type)
     case CONF_TYPE_PREFIXES:
         return sizeof(IpPrefix);
     case CONF_TYPE_DOMAINS:
+    case CONF_TYPE_LABELS:
         return sizeof(const char *);
     case CONF_TYPE_SHARES:
         return sizeof(uint32_t);

@@ -164,6 +164,17 @@ static void allowed_domains(const ConfOption *option, Buf *text)
     buf_printf(text, "a list of %" PRId64 " to %" PRId64 " domain names", option->min, option->max);
 }
 
+static const char *item_label(Arena *arena, const ConfOption *option, const TreeNode *node,
+                              void *to)
+{
+    return CONF_ROW_LABEL.read(arena, option, node, to);
+}
+
+static void allowed_labels(const ConfOption *option, Buf *text)
+{
+    buf_printf(text, "a list of %" PRId64 " to %" PRId64 " names", option->min, option->max);
+}
+
 static void format_domains(const ConfOption *option, const void *value, Buf *text)
 {
     const ConfList *list = value;
@@ -259,6 +270,7 @@ const ConfTypeRow CONF_ROW_LOCATION = {"location", read_location, allowed_locati
                                        format_location};
 const ConfTypeRow CONF_ROW_PREFIXES = {"prefixes", item_prefix, allowed_prefixes, format_prefixes};
 const ConfTypeRow CONF_ROW_DOMAINS = {"domains", item_domain, allowed_domains, format_domains};
+const ConfTypeRow CONF_ROW_LABELS = {"labels", item_label, allowed_labels, format_domains};
 const ConfTypeRow CONF_ROW_SHARES = {"shares", item_share, allowed_shares, format_shares};
 const ConfTypeRow CONF_ROW_LATENCIES = {"latencies", item_latency, allowed_latencies,
                                         format_latencies};

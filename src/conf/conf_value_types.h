@@ -33,6 +33,7 @@ extern const ConfTypeRow CONF_ROW_MONEY;
 extern const ConfTypeRow CONF_ROW_LOCATION;
 extern const ConfTypeRow CONF_ROW_PREFIXES;
 extern const ConfTypeRow CONF_ROW_DOMAINS;
+extern const ConfTypeRow CONF_ROW_LABELS;
 extern const ConfTypeRow CONF_ROW_SHARES;
 extern const ConfTypeRow CONF_ROW_LATENCIES;
 extern const ConfTypeRow CONF_ROW_PORTIONS;

@@ -216,15 +216,21 @@ static int walk_map(ConfWalk *walk, const ConfSection *section, const TreeNode *
     return 0;
 }
 
-int conf_walk(const TreeNode *root, Arena *arena, ConfReport *report, ConfRaw *ret_raw)
+int conf_walk_section(const ConfSection *section, const TreeNode *root, Arena *arena,
+                      ConfReport *report, void *ret_values)
 {
     ConfWalk walk = {.arena = arena, .report = report, .path = BUF_INIT(0)};
     int r = 0;
     if (root->kind == TREE_MAP)
-        r = walk_map(&walk, &CONF_ROOT, root, ret_raw);
+        r = walk_map(&walk, section, root, ret_values);
     else
         conf_report_error(report, root->line, root->column,
                           "the file is not a map; allowed: a map of sections");
     buf_done(&walk.path);
     return r;
+}
+
+int conf_walk(const TreeNode *root, Arena *arena, ConfReport *report, ConfRaw *ret_raw)
+{
+    return conf_walk_section(&CONF_ROOT, root, arena, report, ret_raw);
 }

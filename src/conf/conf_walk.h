@@ -15,6 +15,9 @@ typedef struct ConfWalk {
 
 // Problems go to report; the return value is 0 or ERROR_MEMORY.
 int conf_walk(const TreeNode *root, Arena *arena, ConfReport *report, ConfRaw *ret_raw) MUST_CHECK;
+// The same for any other file with one map at its top: into the struct of `section`.
+int conf_walk_section(const ConfSection *section, const TreeNode *root, Arena *arena,
+                      ConfReport *report, void *ret_values) MUST_CHECK;
 // Adds a key to the path and gives what conf_walk_pop needs to take it away again.
 size_t conf_walk_push(ConfWalk *walk, const char *key);
 void conf_walk_pop(ConfWalk *walk, size_t before);

@@ -55,6 +55,7 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
         .n_faults = options->n_faults,
         .rng = rng_seeded(options->seed),
     };
+    sim_world_begin(&fleet->world);
     fleet->arena = arena_new(STEP_BYTES);
     int r = fleet->arena != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "make a fleet");
     for (uint32_t i = 0; i < fleet->model->n_regions && r >= 0; i++) {

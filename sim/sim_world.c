@@ -31,9 +31,19 @@ static bool active(const SimFault *fault, int64_t t_ns)
     return t_ns >= fault->from_ns && t_ns < fault->until_ns;
 }
 
+void sim_world_begin(SimWorld *world)
+{
+    uint32_t there = 0;
+    for (size_t i = 0; i < world->n_faults; i++)
+        there |= 1U << world->faults[i].kind;
+    world->absent = ~there;
+}
+
 const SimFault *sim_world_fault(const SimWorld *world, SimFaultKind kind, uint32_t region,
                                 int64_t t_ns)
 {
+    if ((world->absent >> kind & 1) != 0)
+        return NULL;
     for (size_t i = 0; i < world->n_faults; i++) {
         const SimFault *fault = &world->faults[i];
         if (fault->kind == kind && (fault->a >> region & 1) != 0 && active(fault, t_ns))
@@ -47,6 +57,12 @@ static bool lost(SimWorld *world, uint64_t ppm)
     return ppm > 0 && (ppm >= PPM_ONE || rng_below(&world->rng, PPM_ONE) < ppm);
 }
 
+static bool on_path(const SimFault *fault, uint32_t a, uint32_t b)
+{
+    return (fault->a >> a & 1 && fault->b >> b & 1) ||
+           (fault->both && fault->a >> b & 1 && fault->b >> a & 1);
+}
+
 // All of `packets` arrive.
 static bool passes(SimWorld *world, uint32_t a, uint32_t b, int64_t t_ns, int packets)
 {
@@ -55,12 +71,11 @@ static bool passes(SimWorld *world, uint32_t a, uint32_t b, int64_t t_ns, int pa
     for (int i = 0; i < packets; i++)
         if (lost(world, world->loss_ppm))
             return false;
-    for (size_t k = 0; k < world->n_faults; k++) {
+    for (size_t k = 0; (world->absent >> FAULT_LOSS & 1) == 0 && k < world->n_faults; k++) {
         const SimFault *fault = &world->faults[k];
         if (fault->kind != FAULT_LOSS || !active(fault, t_ns))
             continue;
-        bool hit = (fault->a >> a & 1 && fault->b >> b & 1) ||
-                   (fault->both && fault->a >> b & 1 && fault->b >> a & 1);
+        bool hit = on_path(fault, a, b);
         for (int i = 0; hit && i < packets; i++)
             if (lost(world, (uint64_t)fault->value))
                 return false;
@@ -77,10 +92,27 @@ static int64_t latency(SimWorld *world, uint32_t a, uint32_t b)
     return rtt + rtt / 1000 * scatter / 1000;
 }
 
+// What slow links add to one way from a to b.
+static int64_t detour(SimWorld *world, uint32_t a, uint32_t b, int64_t t_ns)
+{
+    int64_t sum = 0;
+    if ((world->absent >> FAULT_DELAY & 1) != 0 || a == b)
+        return 0;
+    for (size_t i = 0; i < world->n_faults; i++) {
+        const SimFault *fault = &world->faults[i];
+        if (fault->kind != FAULT_DELAY || !active(fault, t_ns) || !on_path(fault, a, b))
+            continue;
+        int64_t scatter = (int64_t)rng_below(&world->rng, (uint64_t)(2 * fault->jitter_ns) + 1);
+        int64_t more = fault->value + scatter - fault->jitter_ns;
+        sum += more > 0 ? more : 0;
+    }
+    return sum;
+}
+
 static int64_t delay(const SimWorld *world, uint32_t gateway, int64_t t_ns)
 {
-    int64_t worst = 0;
-    for (size_t i = 0; i < world->n_faults; i++) {
+    int64_t worst = world->queue_ns[gateway];
+    for (size_t i = 0; (world->absent >> FAULT_SLOW & 1) == 0 && i < world->n_faults; i++) {
         const SimFault *fault = &world->faults[i];
         if (fault->kind != FAULT_SLOW || (fault->a >> gateway & 1) == 0 || t_ns < fault->from_ns)
             continue;
@@ -101,24 +133,30 @@ typedef struct Stage {
     bool work;      // the request itself
 } Stage;
 
+static bool spoiled(SimWorld *world, uint32_t gateway, int64_t t_ns)
+{
+    const SimFault *fault = sim_world_fault(world, FAULT_ERRORS, gateway, t_ns);
+    return fault != NULL && (fault->value == 0 || lost(world, (uint64_t)fault->value));
+}
+
 static SimAnswer stage(SimWorld *world, uint32_t a, uint32_t b, int64_t *at_ns, Stage s)
 {
     for (int k = 0; k < TRIES; k++) {
         int64_t rtt = latency(world, a, b);
         if (passes(world, a, b, *at_ns, s.packets_out)) {
-            int64_t there = *at_ns + rtt / 2;
+            int64_t there = *at_ns + rtt / 2 + detour(world, a, b, *at_ns);
             if (sim_world_fault(world, FAULT_DEAD, b, there) != NULL)
                 return SIM_ANSWER_NONE;
             if (sim_world_fault(world, FAULT_REFUSE, b, there) != NULL) {
-                *at_ns = there + rtt / 2;
+                *at_ns = there + rtt / 2 + detour(world, b, a, there);
                 return SIM_ANSWER_REFUSED;
             }
             if (!s.by_kernel && sim_world_fault(world, FAULT_HANG, b, there) != NULL)
                 return SIM_ANSWER_NONE;
             int64_t done = there + (s.work ? delay(world, b, there) : 0);
-            bool bad = s.work && sim_world_fault(world, FAULT_ERRORS, b, done) != NULL;
+            bool bad = s.work && spoiled(world, b, done);
             if (passes(world, b, a, done, s.packets_back)) {
-                *at_ns = done + rtt / 2;
+                *at_ns = done + rtt / 2 + detour(world, b, a, done);
                 return bad ? SIM_ANSWER_BAD : SIM_ANSWER_OK;
             }
         }

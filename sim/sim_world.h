@@ -20,7 +20,7 @@ typedef enum SimFaultKind {
     FAULT_REFUSE,  // gateways a: killed, connections are refused and kept ones closed
     FAULT_HANG,    // gateways a: stopped; the kernel still accepts, nothing answers
     FAULT_DEAD,    // gateways a: the machine is gone, silence
-    FAULT_ERRORS,  // gateways a: status 500
+    FAULT_ERRORS,  // gateways a: status 500, for `value` ppm of what they are asked (0: for all)
     FAULT_PROBES,  // gateways a: probes get a wrong answer (a certificate, say), users are served
     FAULT_SLOW,    // gateways a: answers later and later, 0.3 s per second up to `value` ns
     FAULT_LOSS,    // packets from a to b: lost with `value` ppm; PPM_ONE is a cut
@@ -28,15 +28,32 @@ typedef enum SimFaultKind {
     FAULT_RESTART, // agents a: killed, started again at the end
     FAULT_CLOCK,   // agents a: wall clock is off by `value` ns
     FAULT_REPLICA, // agents a: their own replicas do not answer
+    FAULT_USERS,   // gateways a: `value` ppm of users' requests get a 500, probes are served
+    FAULT_DELAY,   // packets from a to b: `value` ns later, give or take `jitter_ns`
+    FAULT_LIE,     // agents a: their reports say of the gateways b what `value` (SimLie) says
+    FAULT_LAG,     // agents a: their reports leave `value` ns late
+    FAULT_OLD,     // agents a: killed; started at the end with the disk of `value` ns before
+    FAULT_STALE,   // regions a: their DNS and edge keep the plan that they had
+    FAULT_CHAOS,   // agents a: `value` ppm of what comes to them is lost, late or doubled
     FAULT_MAX,
 } SimFaultKind;
+
+// What an observer that lies says.
+typedef enum SimLie {
+    SIM_LIE_DOWN,     // votes against healthy gateways
+    SIM_LIE_UP,       // for dead ones
+    SIM_LIE_NONSENSE, // impossible ages, flaps, holds and windows, anew in every report
+    SIM_LIE_FORGE,    // votes down and passes on forged votes of all others
+    SIM_LIE_MAX,
+} SimLie;
 
 typedef struct SimFault {
     SimFaultKind kind;
     uint32_t a, b; // masks of regions
-    bool both;     // LOSS: from b to a too
+    bool both;     // LOSS, DELAY: from b to a too
     int64_t from_ns, until_ns;
     int64_t value;
+    int64_t jitter_ns; // DELAY
 } SimFault;
 
 typedef struct SimWorld {
@@ -44,6 +61,8 @@ typedef struct SimWorld {
     uint32_t loss_ppm; // of every packet, always
     const SimFault *faults;
     size_t n_faults;
+    uint32_t absent; // mask of kinds that do not occur in `faults`: these cost nothing
+    int64_t queue_ns[SIM_REGIONS_MAX]; // wait at a gateway that its load makes
     Rng rng;
 } SimWorld;
 
@@ -51,6 +70,8 @@ typedef struct SimWorld {
 typedef const int64_t SimRtt[SIM_REGIONS_MAX][SIM_REGIONS_MAX];
 extern SimRtt SIM_RTT_GUIDE, SIM_RTT_WORLD;
 
+// Fills in `absent`. Must be called again when `faults` changes; not at all is sound, only slow.
+void sim_world_begin(SimWorld *world);
 // The fault of that kind that region (or path) suffers at t, or NULL. For LOSS: the worst.
 const SimFault *sim_world_fault(const SimWorld *world, SimFaultKind kind, uint32_t region,
                                 int64_t t_ns);

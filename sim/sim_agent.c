@@ -4,6 +4,8 @@
 #include "sim_agent.h"
 
 #include "hash.h"
+#include "sim_disk.h"
+#include "sim_lie.h"
 
 #define WALL_EPOCH_NS (INT64_C(1700000000) * NS_PER_S)
 #define REPORT_GIVE_UP_NS NS_PER_S // of the agent's HTTP client
@@ -20,11 +22,14 @@ static Wall wall_of(const SimFleet *fleet, uint32_t agent)
 int sim_agent_start(SimFleet *fleet, uint32_t agent, Error *reterr)
 {
     SimAgent *a = &fleet->agents[agent];
+    if (!a->restored)
+        a->epoch = 1000 + a->life;
+    a->restored = false;
     const CoreOptions options = {
         .own = agent,
         .seed = hash_mix(fleet->seed * SIM_REGIONS + agent + a->life),
         .boot = hash_mix(fleet->seed + a->life * 1000 + agent) | 1,
-        .first_plan = (uint64_t)(1000 + a->life) << 32 | 1,
+        .first_plan = a->epoch << 32 | 1,
         .replica_sockets = sim_model_sockets(),
         .intents = a->intents,
         .n_intents = a->n_intents,
@@ -90,10 +95,17 @@ static int plan_copy(SimFleet *fleet, SimEvent event, int64_t later_ns, Error *r
     return r < 0 ? error_set(reterr, r, "plan an event") : 0;
 }
 
+static uint64_t chaos_of(const SimFleet *fleet, uint32_t agent)
+{
+    const SimFault *fault = sim_world_fault(&fleet->world, FAULT_CHAOS, agent, fleet->now_ns);
+    return fault != NULL ? (uint64_t)fault->value : fleet->chaos_ppm;
+}
+
 int sim_agent_plan(SimFleet *fleet, SimEvent event, Error *reterr)
 {
     Rng *rng = &fleet->world.rng;
-    if (fleet->chaos_ppm > 0 && rng_below(rng, PPM_ONE) < fleet->chaos_ppm) {
+    uint64_t chaos_ppm = chaos_of(fleet, event.agent);
+    if (chaos_ppm > 0 && rng_below(rng, PPM_ONE) < chaos_ppm) {
         int64_t later_ns = (int64_t)rng_below(rng, 7 * NS_PER_S);
         switch (rng_below(rng, 3)) {
         case 0:
@@ -143,7 +155,16 @@ static SimMessage *report_for(SimFleet *fleet, uint32_t agent, uint32_t peer)
         sim_message_release(&fleet->messages, message);
         message = NULL;
     }
+    const SimFault *lie = sim_world_fault(&fleet->world, FAULT_LIE, agent, fleet->now_ns);
+    if (message != NULL && lie != NULL)
+        sim_lie(lie, fleet->model, message->report, &fleet->world.rng);
     return message;
+}
+
+static int64_t lag_of(const SimFleet *fleet, uint32_t agent)
+{
+    const SimFault *fault = sim_world_fault(&fleet->world, FAULT_LAG, agent, fleet->now_ns);
+    return fault != NULL ? fault->value : 0;
 }
 
 static int run_report(SimFleet *fleet, uint32_t agent, uint32_t peer, Error *reterr)
@@ -163,6 +184,7 @@ static int run_report(SimFleet *fleet, uint32_t agent, uint32_t peer, Error *ret
         a->busy_until_ns[peer] = fleet->now_ns + REPORT_GIVE_UP_NS;
         return 0;
     }
+    at_ns += lag_of(fleet, agent);
     a->busy_until_ns[peer] = at_ns;
     SimMessage *message = report_for(fleet, agent, peer);
     if (message == NULL)
@@ -175,29 +197,6 @@ static int run_report(SimFleet *fleet, uint32_t agent, uint32_t peer, Error *ret
                                      .other_ns = at_ns,
                                      .message = message},
                           reterr);
-}
-
-static int keep_intents(SimAgent *a, Error *reterr)
-{
-    const Intent *intents;
-    uint32_t n = core_intents(a->core, &intents);
-    Report carrier = {.region = "", .n_intents = n};
-    union {
-        const Intent *from;
-        Intent *to;
-    } list = {.from = intents};
-    carrier.intents = list.to; // only read
-    Arena *disk = arena_new((size_t)4 << 20);
-    const Report *copy = disk != NULL ? sim_report_copy(disk, &carrier) : NULL;
-    if (copy == NULL) {
-        (void)arena_free(disk);
-        return error_set(reterr, ERROR_MEMORY, "keep intents");
-    }
-    (void)arena_free(a->disk);
-    a->disk = disk;
-    a->intents = copy->intents;
-    a->n_intents = n;
-    return 0;
 }
 
 static int run_effect(SimFleet *fleet, uint32_t agent, const CoreEffect *effect, Error *reterr)
@@ -217,7 +216,7 @@ static int run_effect(SimFleet *fleet, uint32_t agent, const CoreEffect *effect,
                                          .id = effect->id},
                               reterr);
     case CORE_EFFECT_KEEP_INTENTS:
-        return keep_intents(&fleet->agents[agent], reterr);
+        return sim_disk_keep(&fleet->agents[agent], reterr);
     }
     return error_set(reterr, ERROR_NOT_HELD, "unknown effect %d", (int)effect->kind);
 }
@@ -280,6 +279,7 @@ int sim_agent_report(SimFleet *fleet, uint32_t agent, uint32_t peer, const SimMe
         return error_set(reterr, ERROR_MEMORY, "answer a report");
     if (response_ns < fleet->now_ns)
         response_ns = fleet->now_ns;
+    response_ns += lag_of(fleet, agent);
     return sim_agent_plan(fleet,
                           (SimEvent){.at_ns = response_ns,
                                      .kind = SIM_RESPONSE,

@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "sim_agent.h"
+#include "sim_disk.h"
 
 #define STEP_BYTES ((size_t)64 << 20)
 #define START_SPREAD_NS (250 * NS_PER_MS)
@@ -26,7 +27,12 @@ static int plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr)
         if (fault->kind == FAULT_REFUSE)
             r = plan(fleet, (SimEvent){.at_ns = fault->from_ns, .kind = SIM_KILLED, .agent = i},
                      reterr);
-        if (fault->kind != FAULT_RESTART)
+        if (fault->kind == FAULT_OLD)
+            r = plan(
+                fleet,
+                (SimEvent){.at_ns = fault->from_ns - fault->value, .kind = SIM_BACK_UP, .agent = i},
+                reterr);
+        if (r < 0 || (fault->kind != FAULT_RESTART && fault->kind != FAULT_OLD))
             continue;
         r = plan(fleet, (SimEvent){.at_ns = fault->from_ns, .kind = SIM_STOP, .agent = i}, reterr);
         if (r >= 0 && fault->until_ns != SIM_FOREVER)
@@ -34,6 +40,14 @@ static int plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr)
                      reterr);
     }
     return r;
+}
+
+static uint32_t demand_of(const Model *model, uint32_t clients_ppm)
+{
+    uint64_t capacity_rps = 0;
+    for (uint32_t i = 0; i < model->n_regions; i++)
+        capacity_rps += model->regions[i].capacity_rps;
+    return (uint32_t)(capacity_rps * clients_ppm / PPM_ONE);
 }
 
 int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *reterr)
@@ -66,6 +80,11 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
         r = plan(fleet, (SimEvent){.at_ns = at_ns, .kind = SIM_START, .agent = i}, reterr);
         if (r >= 0 && fleet->traffic_rps > 0)
             r = plan(fleet, (SimEvent){.at_ns = at_ns, .kind = SIM_TRAFFIC, .agent = i}, reterr);
+    }
+    if (r >= 0 && options->clients_ppm > 0) {
+        fleet->load.demand_rps = demand_of(fleet->model, options->clients_ppm);
+        fleet->load.queued_probes = options->queued_probes;
+        r = plan(fleet, (SimEvent){.at_ns = SIM_LOAD_TICK_NS, .kind = SIM_LOAD}, reterr);
     }
     for (size_t i = 0; i < options->n_faults && r >= 0; i++)
         r = plan_fault(fleet, &options->faults[i], reterr);
@@ -146,6 +165,26 @@ static int traffic(SimFleet *fleet, const SimEvent *event, Error *reterr)
         reterr);
 }
 
+static int load(SimFleet *fleet, const SimEvent *event, Error *reterr)
+{
+    SimEvent next = *event;
+    next.at_ns += SIM_LOAD_TICK_NS;
+    int r = plan(fleet, next, reterr);
+    return r < 0 ? r : sim_load_tick(fleet, reterr);
+}
+
+// Its outage, which brought back an old disk, ends now.
+static bool restored_now(const SimFleet *fleet, uint32_t agent)
+{
+    for (size_t i = 0; i < fleet->world.n_faults; i++) {
+        const SimFault *fault = &fleet->world.faults[i];
+        if (fault->kind == FAULT_OLD && (fault->a >> agent & 1) != 0 &&
+            fault->until_ns == fleet->now_ns)
+            return true;
+    }
+    return false;
+}
+
 // Events that need no running agent.
 static int world_event(SimFleet *fleet, const SimEvent *event, Error *reterr)
 {
@@ -155,6 +194,10 @@ static int world_event(SimFleet *fleet, const SimEvent *event, Error *reterr)
         return gateway_killed(fleet, event->agent, reterr);
     case SIM_TRAFFIC:
         return traffic(fleet, event, reterr);
+    case SIM_LOAD:
+        return load(fleet, event, reterr);
+    case SIM_BACK_UP:
+        return sim_disk_back_up(agent, reterr);
     case SIM_STOP:
         if (agent->core != NULL)
             sim_agent_stop(fleet, event->agent);
@@ -163,8 +206,15 @@ static int world_event(SimFleet *fleet, const SimEvent *event, Error *reterr)
     default: // SIM_START
         fleet->changed = true;
         if (agent->core != NULL ||
-            sim_world_fault(&fleet->world, FAULT_RESTART, event->agent, fleet->now_ns) != NULL)
+            sim_world_fault(&fleet->world, FAULT_RESTART, event->agent, fleet->now_ns) != NULL ||
+            sim_world_fault(&fleet->world, FAULT_OLD, event->agent, fleet->now_ns) != NULL)
             return 0;
+        if (restored_now(fleet, event->agent)) {
+            agent->restored = true;
+            int r = sim_disk_restore(agent, reterr);
+            if (r < 0)
+                return r;
+        }
         return sim_agent_start(fleet, event->agent, reterr);
     }
 }
@@ -288,7 +338,7 @@ SimFleet *sim_fleet_free(SimFleet *fleet)
         return NULL;
     for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         (void)core_free(fleet->agents[i].core);
-        (void)arena_free(fleet->agents[i].disk);
+        sim_disk_done(&fleet->agents[i]);
     }
     for (size_t i = 0; i < fleet->heap.n; i++)
         sim_message_release(&fleet->messages, fleet->heap.events[i].message);

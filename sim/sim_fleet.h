@@ -9,8 +9,16 @@
 #include "sim_check.h"
 #include "sim_heap.h"
 #include "sim_layout.h"
+#include "sim_load.h"
 #include "sim_message.h"
 #include "sim_world.h"
+
+typedef struct SimBackup { // of an agent's disk
+    Arena *disk;
+    const Intent *intents;
+    uint32_t n_intents;
+    uint64_t epoch;
+} SimBackup;
 
 typedef struct SimAgent {
     Core *core; // NULL: not running
@@ -22,13 +30,16 @@ typedef struct SimAgent {
     Arena *disk;                            // intents
     const Intent *intents;
     uint32_t n_intents;
+    uint64_t epoch; // of its plans
+    SimBackup backup;
+    bool restored; // its next start is with that
     SimCheck check;
     uint32_t held, slow; // masks, as the core says
     uint32_t transitions;
     uint32_t idle_ticks;
 } SimAgent;
 
-typedef struct SimFleet {
+struct SimFleet {
     const Model *model;
     SimWorld world;
     SimHeap heap;
@@ -41,11 +52,12 @@ typedef struct SimFleet {
     int64_t apart_ns; // time in which agents that are not alone held different gateways
     bool apart;
     bool changed;         // by the last event: a verdict or a plan
-    uint32_t traffic_rps; // requests at each edge; 0: none
+    SimLoad load;         // clients who follow the plans
+    uint32_t traffic_rps; // requests of the region's own users at each edge; 0: none
     uint32_t chaos_ppm;   // share of events that come late, twice or not at all
     Buf *timeline;        // records as lines, or NULL
     Arena *arena;         // of one step
-} SimFleet;
+};
 
 typedef struct SimFleetOptions {
     const SimFault *faults;
@@ -55,6 +67,8 @@ typedef struct SimFleetOptions {
     bool around_the_world;   // these with the round trips of the world
     uint32_t loss_ppm;
     uint32_t traffic_rps, chaos_ppm;
+    uint32_t clients_ppm; // demand of clients who follow the plans, of the whole capacity
+    bool queued_probes;   // probes wait in a gateway's queue as requests do
     Buf *timeline;
 } SimFleetOptions;
 

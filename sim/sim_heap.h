@@ -19,6 +19,8 @@ typedef enum SimEventKind {
     SIM_START,        // agent starts
     SIM_KILLED,       // gateway `agent` was killed: kept connections close
     SIM_TRAFFIC,      // agent's edge hands in its counts
+    SIM_LOAD,         // clients of all gateways
+    SIM_BACK_UP,      // agent's disk is copied
 } SimEventKind;
 
 typedef struct SimMessage SimMessage;

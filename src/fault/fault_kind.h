@@ -11,6 +11,7 @@
 #pragma once
 #include <jansson.h>
 
+#include "bounds.h"
 #include "clock.h"
 #include "fault.h"
 
@@ -23,6 +24,7 @@ typedef struct FaultHeld {
     const FaultOptions *options;
     Mono deadline; // of the function that runs
     bool healing;  // end or undo: goes on when the one who asked has died
+    int gone;      // readable when the keeper is to heal: whoever asked has died, or SIGTERM came
     void *own;     // of the kind, from prepare to undo; undo frees it and sets it to NULL
 } FaultHeld;
 
@@ -33,7 +35,7 @@ typedef struct FaultKindActions {
     FaultAction *change; // held->fault.value is the new one; NULL: this kind has no value
 } FaultKindActions;
 
-extern const FaultKindActions FAULT_ACTIONS[FAULT_MAX]; // fault_list.c
+const FaultKindActions *fault_actions(FaultKind kind); // fault_list.c; NULL: not in this build
 
 // One for each family; each looks at held->fault.kind where its members differ.
 extern const FaultKindActions FAULT_KIND_REGION;  // fault_region.c: KILL, HANG
@@ -57,12 +59,16 @@ const char *fault_region_name(const FaultHeld *held, uint32_t region);
 // While healing, "no supervisor" is no failure of commands to it: 0, since nothing runs any more.
 int fault_ask(const FaultHeld *held, Error *reterr, const char *fmt, ...)
     PRINTF_LIKE(3, 4) MUST_CHECK;
+// "VERB REGION..." for all regions of the mask, in as many commands as their names need.
+int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions,
+                      Error *reterr) MUST_CHECK;
 // The supervisor's `status` (docs/contracts/processes.md); json_decref it. Never "healed": no
 // supervisor is ERROR_NOT_FOUND always.
 int fault_status(const FaultHeld *held, json_t **ret_status, Error *reterr) MUST_CHECK;
 // In a status: the region, and the program in it; NULL when absent. Borrowed.
 const json_t *fault_status_region(const json_t *status, const char *region);
 const json_t *fault_status_program(const json_t *status, const char *region, const char *program);
+bool fault_status_runs(const json_t *status, const char *region); // the region has processes
 
 // 1: so it is; 0: not yet; negative: it never will be.
 typedef int FaultCondition(const FaultHeld *held, void *context, Error *reterr);

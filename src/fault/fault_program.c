@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// fault_program: PROGRAM_DOWN by the supervisor's halt and resume; PROGRAM_HANG by signals of our
+// own: SIGSTOP of nginx's master alone hangs nobody, its workers must stop too. Children are
+// looked for until a pass finds none that is new and all are stopped.
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "fault_kind.h"
+#include "fault_processes.h"
+
+static int check_program(const FaultHeld *held, const json_t *status, const char *region,
+                         Error *reterr)
+{
+    if (fault_status_program(status, region, held->program) == NULL)
+        return error_set(reterr, ERROR_NOT_FOUND, "region '%s' has no program '%s'", region,
+                         held->program);
+    if (!fault_status_runs(status, region))
+        return error_set(reterr, ERROR_CONFLICT, "region '%s' does not run", region);
+    return 0;
+}
+
+static int program_prepare(FaultHeld *held, Error *reterr)
+{
+    json_t *status = NULL;
+    int r = fault_status(held, &status, reterr);
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++)
+        if (fault_has(held->fault.a, i))
+            r = check_program(held, status, fault_region_name(held, i), reterr);
+    json_decref(status);
+    if (r == 0 && held->fault.kind == FAULT_PROGRAM_HANG &&
+        (held->own = alloc_zeroed(1, sizeof(FaultProcesses))) == NULL)
+        r = error_set(reterr, ERROR_MEMORY, "list of processes");
+    return r;
+}
+
+// --- down ---
+static int halt(FaultHeld *held, Error *reterr)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++)
+        if (fault_has(held->fault.a, i))
+            r = fault_ask(held, reterr, "halt %s %s", fault_region_name(held, i), held->program);
+    return r;
+}
+
+// Goes on after a failure, so that one bad region does not keep the others broken.
+static int resume(FaultHeld *held, Error *reterr)
+{
+    json_t *status = NULL;
+    int worst = fault_status(held, &status, reterr);
+    if (worst == ERROR_NOT_FOUND) {
+        error_done(reterr);
+        return 0; // the fleet has ended
+    }
+    for (uint32_t i = 0; i < held->options->conf->model.n_regions; i++) {
+        const char *region = fault_region_name(held, i);
+        // A region that was killed since starts whole.
+        if (!fault_has(held->fault.a, i) || (status != NULL && !fault_status_runs(status, region)))
+            continue;
+        int r = fault_ask(held, reterr, "resume %s %s", region, held->program);
+        worst = r < 0 ? r : worst;
+    }
+    json_decref(status);
+    return worst;
+}
+
+// --- hang ---
+typedef struct Stopping {
+    FaultProcesses *list;
+    size_t first; // of this region
+    pid_t init, inner;
+} Stopping;
+
+static int stop_pass(const FaultHeld *held, void *context, Error *reterr)
+{
+    const Stopping *stopping = context;
+    size_t before = stopping->list->n;
+    int r = fault_processes_add(stopping->list, stopping->init, stopping->inner, reterr);
+    if (r >= 0 && stopping->list->n == stopping->first)
+        r = error_set(reterr, ERROR_CONFLICT, "'%s' has just ended", held->program);
+    if (r < 0)
+        return r;
+    fault_processes_signal(stopping->list, before, SIGSTOP);
+    return r == 0 && fault_processes_stopped(stopping->list) ? 1 : 0;
+}
+
+static int stop_in(FaultHeld *held, const char *region, Error *reterr)
+{
+    json_t *status = NULL;
+    int r = fault_status(held, &status, reterr);
+    if (r < 0)
+        return r;
+    pid_t init =
+        (pid_t)json_integer_value(json_object_get(fault_status_region(status, region), "init_pid"));
+    pid_t inner = (pid_t)json_integer_value(
+        json_object_get(fault_status_program(status, region, held->program), "pid"));
+    json_decref(status);
+    if (init <= 0 || inner <= 0)
+        return error_set(reterr, ERROR_CONFLICT, "'%s' of region '%s' does not run", held->program,
+                         region);
+    FaultProcesses *list = held->own;
+    Stopping stopping = {.list = list, .first = list->n, .init = init, .inner = inner};
+    return fault_wait(held, stop_pass, &stopping, "all its processes are stopped", reterr);
+}
+
+static int hang(FaultHeld *held, Error *reterr)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++)
+        if (fault_has(held->fault.a, i))
+            r = stop_in(held, fault_region_name(held, i), reterr);
+    return r;
+}
+
+static int go_on(FaultHeld *held, Error *reterr)
+{
+    FaultProcesses *list = held->own;
+    fault_processes_signal(list, 0, SIGCONT);
+    fault_processes_done(list);
+    return 0;
+}
+
+// --- both ---
+static int program_begin(FaultHeld *held, Error *reterr)
+{
+    return held->fault.kind == FAULT_PROGRAM_DOWN ? halt(held, reterr) : hang(held, reterr);
+}
+
+static int program_end(FaultHeld *held, Error *reterr)
+{
+    return held->fault.kind == FAULT_PROGRAM_DOWN ? resume(held, reterr) : go_on(held, reterr);
+}
+
+static int program_undo(FaultHeld *held, Error *reterr)
+{
+    free(held->own);
+    held->own = NULL;
+    return 0;
+}
+
+const FaultKindActions FAULT_KIND_PROGRAM = {
+    .prepare = program_prepare,
+    .begin = program_begin,
+    .end = program_end,
+    .undo = program_undo,
+};

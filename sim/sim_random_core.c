@@ -12,10 +12,12 @@
 #include "sim_nonsense.h"
 #include "sim_plan.h"
 #include "sim_random.h"
+#include "snapshot.h"
 
 #define ROUND_EVENTS 3000
 #define STEP_BYTES ((size_t)64 << 20)
 #define SHORT_OF_MEMORY 40 // one step in so many, at one of its first allocations
+#define SNAPSHOT 100       // one step in so many, the twin is saved and loaded
 
 static const char *const SOCKETS[] = {"/sim/1.sock", "/sim/2.sock", "/sim/3.sock", "/sim/4.sock"};
 
@@ -100,6 +102,26 @@ static int learn_own(Twins *t, const CoreEvent *event, Error *reterr)
     return 0;
 }
 
+// The twin goes on as a core that was loaded from its own snapshot.
+static int reload_twin(Twins *t, Error *reterr)
+{
+    Buf bytes CLEANUP(buf_done) = BUF_INIT(STEP_BYTES);
+    int r = core_save(t->core[1], &bytes);
+    if (r < 0)
+        return error_set(reterr, r, "save a snapshot");
+    const CoreOptions options = {.own = core_plan(t->core[1])->own,
+                                 .boot = t->nonsense.own_boot,
+                                 .replica_sockets = SOCKETS};
+    Core *loaded = NULL;
+    r = core_load(t->nonsense.model, &options, bytes.data, bytes.len, &loaded, reterr);
+    if (r < 0)
+        return error_set(reterr, ERROR_NOT_HELD, "a snapshot cannot be loaded: %s",
+                         error_code_text(r));
+    (void)core_free(t->core[1]);
+    t->core[1] = loaded;
+    return 0;
+}
+
 static int one_event(Twins *t, Error *reterr)
 {
     arena_reset(t->events);
@@ -137,7 +159,11 @@ static int one_event(Twins *t, Error *reterr)
     if (event->kind == CORE_EVENT_CONFIG)
         t->nonsense.model = event->u.model;
     sim_nonsense_learn(&t->nonsense, &updates[0]);
-    return rng_below(&t->nonsense.rng, 4) == 0 ? learn_own(t, event, reterr) : 0;
+    if (t->nonsense.own_boot != 0 && rng_below(&t->nonsense.rng, SNAPSHOT) == 0)
+        result = reload_twin(t, reterr);
+    if (result == 0 && rng_below(&t->nonsense.rng, 4) == 0)
+        result = learn_own(t, event, reterr);
+    return result;
 }
 
 static int begin(Twins *t, uint64_t seed, Error *reterr)

@@ -13,11 +13,13 @@
 #include "layout.h"
 #include "log.h"
 #include "report_json.h"
+#include "snapshot.h"
 
 #define FAST_MS 100  // edge evidence
 #define SLOW_MS 1000 // everything that is not urgent
 #define TRIM_NS (10 * NS_PER_S)
 #define DRAIN_NS (3 * NS_PER_S)
+#define SHED_CLEAR_NS (5 * NS_PER_S) // without one shed request ends the alarm
 // A plan said to be in force within this time stands over an agent's restart ...
 #define OLD_PLAN_AGE_NS (10 * NS_PER_S)
 // ... for the boot time of the verdicts and this, in which the peers' verdicts come in.
@@ -25,12 +27,25 @@
 
 // --- Timers ---
 
+// Shed requests are no errors: nothing is broken, there is too much to do.
+static void watch_shedding(Agent *agent, Mono now)
+{
+    EvidenceTotals edge = evidence_totals(agent->evidence);
+    uint64_t shed = edge.shed + edge.shed_peer;
+    if (shed != agent->shed)
+        agent->shed_at = now;
+    agent->shed = shed;
+    alarm_set(&agent->alarms, ALARM_SHEDDING, now, mono_since(now, agent->shed_at) < SHED_CLEAR_NS,
+              "the edge answers 503 with Retry-After to what exceeds the region's capacity");
+}
+
 static void read_evidence(Agent *agent)
 {
     Error err CLEANUP(error_done) = ERROR_INIT;
     uint32_t n = evidence_read(agent->evidence, agent_model(agent), agent->own, clock_mono(),
                                agent->edges, &err);
     alarm_set(&agent->alarms, ALARM_EVIDENCE, clock_mono(), err.text != NULL, error_text(&err));
+    watch_shedding(agent, clock_mono());
     for (uint32_t i = 0; n && i < agent_model(agent)->n_regions; i++) {
         if (!agent->edges[i].fresh)
             continue;
@@ -202,6 +217,12 @@ static int socket_paths(const Agent *agent, Arena *arena, const char *const **re
     return 0;
 }
 
+static int save_core(void *context, Buf *buf)
+{
+    const Agent *agent = context;
+    return core_save(agent->core, buf);
+}
+
 static int open_recording(Agent *agent, const CoreOptions *core, const char *config,
                           size_t config_len, Error *reterr)
 {
@@ -210,6 +231,8 @@ static int open_recording(Agent *agent, const CoreOptions *core, const char *con
     RecordingOptions options = {.folder = folder.text,
                                 .config = config,
                                 .config_len = config_len,
+                                .snapshot = save_core,
+                                .context = agent,
                                 .start = {.version = RECORDING_VERSION,
                                           .region = agent->region,
                                           .program = WILDCAM_VERSION,
@@ -294,6 +317,7 @@ int agent_new(uv_loop_t *loop, const AgentOptions *options, Agent **ret_agent, E
                      .boot = random_u64(),
                      .started = clock_mono(),
                      .old_plan_stands = MONO_DISTANT,
+                     .shed_at = MONO_DISTANT,
                      .step_arena = arena_new(STEP_ARENA_BYTES),
                      .report_arena = arena_new(STEP_ARENA_BYTES),
                      .start_arena = arena_new(STEP_ARENA_BYTES)};

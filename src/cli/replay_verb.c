@@ -72,7 +72,7 @@ static json_t *result_json(const ReplayResult *result)
     bool any = result->events > 0;
     return json_pack(
         "{s:s,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:s?,s:s?,s:b,s:s?,s:s?}", "region", result->region,
-        "starts", (int)result->starts, "starts_cut", (int)result->starts_cut, "damaged",
+        "starts", (int)result->starts, "resumed", (int)result->resumed, "damaged",
         (int)result->damaged, "events", (json_int_t)result->events, "refused",
         (json_int_t)result->refused, "plans", (json_int_t)result->plans, "decisions",
         (json_int_t)result->records, "from", any ? clock_format(result->from, from) : NULL, "until",
@@ -95,7 +95,7 @@ static void add_row(TellTable *table, const ReplayResult *result)
     if (result->difference.found)
         tell_cell(table, TELL_RED, "differs");
     else if (result->events == 0)
-        tell_cell(table, TELL_YELLOW, "beginning gone");
+        tell_cell(table, TELL_YELLOW, "nothing whole");
     else
         tell_cell(table, TELL_GREEN, "same");
 }
@@ -111,9 +111,10 @@ static void print_differences(const ReplayResult *results, size_t n)
         if (result->damaged > 0)
             (void)printf("\n%s: %u damaged pieces, what followed them could not be replayed\n",
                          result->region, result->damaged);
-        if (result->starts_cut > 0)
-            (void)printf("\n%s: the beginning of %u start%s of its agent was overwritten\n",
-                         result->region, result->starts_cut, result->starts_cut > 1 ? "s" : "");
+        if (result->resumed > 0)
+            (void)printf(
+                "\n%s: %u time%s from a snapshot: what came before is not there any more\n",
+                result->region, result->resumed, result->resumed > 1 ? "s" : "");
     }
 }
 

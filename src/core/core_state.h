@@ -206,8 +206,13 @@ void wishes_apply(const Model *model, const IntentSet *intents, Wall wall, uint3
                   GatewayFacts *facts);                    // drain, never and weight onto facts
 uint64_t wishes_hash(const IntentSet *intents, Wall wall); // of those in force
 
+// lifetime.c: core_new with so many of the sockets
+int lifetime_new(const Model *model, const CoreOptions *options, uint32_t n_sockets, Mono now,
+                 Wall wall, Core **ret_core, Error *reterr) MUST_CHECK;
+
 // planning.c: when to make a plan
 int planning_first(Core *core, Wall wall);
+int planning_again(Core *core, uint64_t number, Wall made); // the last plan, after a snapshot
 void planning_advance(Step *step); // step->plan_changed: there is a new one in core->spare
 void planning_facts(const Tables *tables, const IntentSet *intents, Mono now, Wall wall,
                     GatewayFacts *ret_facts); // [n_regions]

@@ -208,6 +208,14 @@ int intent_set_with(const IntentSet *set, const Intent *add, uint32_t n_add, Wal
     return r;
 }
 
+int intent_set_restored(const Intent *items, uint32_t n, IntentSet **ret_set)
+{
+    for (uint32_t i = 1; i < n; i++)
+        if (compare_keys(&items[i - 1], &items[i]) >= 0)
+            return ERROR_FORMAT;
+    return set_from(items, n, ret_set);
+}
+
 int intent_copy(Arena *arena, const Intent *items, uint32_t n, Intent **ret_items)
 {
     Intent *copies = arena_memdup(arena, items, n * sizeof *items);

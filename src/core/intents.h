@@ -25,6 +25,8 @@ int intent_set_with(const IntentSet *set, const Intent *add, uint32_t n_add, Wal
                     IntentSet **ret_set) MUST_CHECK;
 // Whether intent_set_with would take it.
 bool intent_set_is_news(const IntentSet *set, const Intent *intent, Wall now);
+// The set of a snapshot, inert ones included; ERROR_FORMAT unless sorted without doubles.
+int intent_set_restored(const Intent *items, uint32_t n, IntentSet **ret_set) MUST_CHECK;
 IntentSet *intent_set_free(IntentSet *set);
 bool intent_is_active(const Intent *intent, Wall now);
 const Intent *intent_set_find(const IntentSet *set, IntentKind kind, const char *target);

@@ -8,14 +8,15 @@
 #define ROWS_LIMIT ((size_t)256 << 20) // view rows of one report: at most the whole table
 #define PLAN_LIMIT ((size_t)4 * BOUND_PLAN_BYTES)
 
-static int copy_sockets(Core *core, const ModelRegion *region, const char *const *sockets)
+static int copy_sockets(Core *core, const ModelRegion *region, const char *const *sockets,
+                        uint32_t n)
 {
-    core->sockets = alloc_zeroed(region->replicas + 1, sizeof *core->sockets);
-    core->replica_names = alloc_zeroed(region->replicas + 1, sizeof *core->replica_names);
+    core->sockets = alloc_zeroed(n + 1, sizeof *core->sockets);
+    core->replica_names = alloc_zeroed(n + 1, sizeof *core->replica_names);
     if (core->sockets == NULL || core->replica_names == NULL)
         return ERROR_MEMORY;
     size_t len = strlen(region->name) + sizeof "/4294967295";
-    for (uint32_t i = 0; i < region->replicas; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         core->n_sockets = i + 1;
         core->sockets[i] = alloc_strdup(sockets[i]);
         core->replica_names[i] = alloc_zeroed(1, len);
@@ -26,7 +27,8 @@ static int copy_sockets(Core *core, const ModelRegion *region, const char *const
     return 0;
 }
 
-static int start(Core *core, const Model *model, const CoreOptions *options, Mono now, Wall wall)
+static int start(Core *core, const Model *model, const CoreOptions *options, uint32_t n_sockets,
+                 Mono now, Wall wall)
 {
     const ModelRegion *region = &model->regions[options->own];
     core->boot = options->boot;
@@ -38,9 +40,11 @@ static int start(Core *core, const Model *model, const CoreOptions *options, Mon
     core->slots[1].arena = arena_new(PLAN_LIMIT);
     if (core->rows == NULL || core->slots[0].arena == NULL || core->slots[1].arena == NULL)
         return ERROR_MEMORY;
-    int r = copy_sockets(core, region, options->replica_sockets);
+    int r = copy_sockets(core, region, options->replica_sockets, n_sockets);
     if (r == 0)
-        r = tables_new(model, options->own, region->replicas, now, options->seed, &core->tables);
+        r = tables_new(model, options->own,
+                       n_sockets < region->replicas ? n_sockets : region->replicas, now,
+                       options->seed, &core->tables);
     IntentSet *none = NULL;
     if (r == 0)
         r = intent_set_new(&none);
@@ -64,6 +68,13 @@ static int start(Core *core, const Model *model, const CoreOptions *options, Mon
 int core_new(const Model *model, const CoreOptions *options, Mono now, Wall wall, Core **ret_core,
              Error *reterr)
 {
+    uint32_t n = options->own < model->n_regions ? model->regions[options->own].replicas : 0;
+    return lifetime_new(model, options, n, now, wall, ret_core, reterr);
+}
+
+int lifetime_new(const Model *model, const CoreOptions *options, uint32_t n_sockets, Mono now,
+                 Wall wall, Core **ret_core, Error *reterr)
+{
     if (options->own >= model->n_regions || model->n_regions > BOUND_REGIONS ||
         model->n_clouds > BOUND_CLOUDS)
         return error_set(reterr, ERROR_RANGE, "start core: model of %u regions, own is %u",
@@ -71,7 +82,7 @@ int core_new(const Model *model, const CoreOptions *options, Mono now, Wall wall
     Core *core = alloc_zeroed(1, sizeof *core);
     if (core == NULL)
         return error_set(reterr, ERROR_MEMORY, "start core: out of memory");
-    int r = start(core, model, options, now, wall);
+    int r = start(core, model, options, n_sockets, now, wall);
     if (r < 0) {
         (void)core_free(core);
         return error_set(reterr, r, "start core: %s", error_code_text(r));

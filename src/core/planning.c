@@ -131,6 +131,24 @@ int planning_first(Core *core, Wall wall)
     return 0;
 }
 
+// The facts of the last plan give the last plan.
+int planning_again(Core *core, uint64_t number, Wall made)
+{
+    Tables *tables = core->tables;
+    Self *self = &tables->live.self;
+    uint64_t next = self->plan_number;
+    PlanOutput output;
+    self->plan_number = number;
+    int r = make(core, tables, core->intents, tables->facts, self->wall, made, &output);
+    self->plan_number = next;
+    if (r < 0)
+        return r;
+    PlanSlot *slot = core->spare;
+    core->spare = core->plan;
+    core->plan = slot;
+    return 0;
+}
+
 static void record_load(Step *step, const PlanOutput *output)
 {
     Self *self = &step->state->self;

@@ -82,13 +82,23 @@ int recording_put_start(Buf *buf, const RecordingStart *start)
     return buf_check(buf);
 }
 
+static int put_piece(Buf *buf, char kind, const RecordingConfig *piece)
+{
+    buf_add_char(buf, kind);
+    buf_put_u32(buf, piece->offset);
+    buf_put_u32(buf, piece->total);
+    buf_add(buf, piece->bytes, piece->len);
+    return buf_check(buf);
+}
+
 int recording_put_config(Buf *buf, const RecordingConfig *config)
 {
-    buf_add_char(buf, 'C');
-    buf_put_u32(buf, config->offset);
-    buf_put_u32(buf, config->total);
-    buf_add(buf, config->bytes, config->len);
-    return buf_check(buf);
+    return put_piece(buf, 'C', config);
+}
+
+int recording_put_snapshot(Buf *buf, const RecordingConfig *piece)
+{
+    return put_piece(buf, 'K', piece);
 }
 
 int recording_put_plan(Buf *buf, const RecordingPlan *plan)
@@ -188,18 +198,28 @@ int recording_get_start(Cursor *cursor, Arena *arena, RecordingStart *ret_start)
     return r;
 }
 
-int recording_get_config(Cursor *cursor, RecordingConfig *ret_config)
+static int get_piece(Cursor *cursor, uint32_t most, RecordingConfig *ret_piece)
 {
-    RecordingConfig config = {.offset = cursor_u32(cursor), .total = cursor_u32(cursor)};
-    config.len = (uint32_t)cursor_left(cursor);
-    config.bytes = cursor_bytes(cursor, config.len);
+    RecordingConfig piece = {.offset = cursor_u32(cursor), .total = cursor_u32(cursor)};
+    piece.len = (uint32_t)cursor_left(cursor);
+    piece.bytes = cursor_bytes(cursor, piece.len);
     int r = cursor_check(cursor);
-    if (r == 0 && (config.total > BOUND_CONF_BYTES || config.offset > config.total ||
-                   config.len > config.total - config.offset))
+    if (r == 0 && (piece.total > most || piece.offset > piece.total ||
+                   piece.len > piece.total - piece.offset))
         r = ERROR_FORMAT;
     if (r == 0)
-        *ret_config = config;
+        *ret_piece = piece;
     return r;
+}
+
+int recording_get_config(Cursor *cursor, RecordingConfig *ret_config)
+{
+    return get_piece(cursor, BOUND_CONF_BYTES, ret_config);
+}
+
+int recording_get_snapshot(Cursor *cursor, RecordingConfig *ret_piece)
+{
+    return get_piece(cursor, RECORDING_SNAPSHOT_MAX, ret_piece);
 }
 
 int recording_get_plan(Cursor *cursor, RecordingPlan *ret_plan)

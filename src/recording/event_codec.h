@@ -6,6 +6,8 @@
 //     'S' start:  what core_new was given; first frame of every segment
 //     'C' config: bytes of fleet.yaml, in pieces (offset, total, bytes); after 'S' and before a
 //                 CONFIG event that names its hash
+//     'K' core:   snapshot of the core before the segment's first event (core/snapshot.h), in
+//                 pieces; the first segment of a start has none
 //     'E' events: one batch; texts and times are relative within the batch
 //     'R' records: one batch
 //     'P' plan:   bytes of a plan file (wire/plan_file.h) in pieces, and when it was made
@@ -23,6 +25,7 @@
 #define RECORDING_VERSION 1
 #define EVENT_BATCH_MAX (48U << 10)        // a batch is closed when it has grown so far
 #define RECORDING_PAYLOAD_MAX (256U << 10) // of one that was deflated
+#define RECORDING_SNAPSHOT_MAX (64U << 20)
 #define CODEC_TEXTS 512
 
 typedef struct RecordingStart {
@@ -38,7 +41,7 @@ typedef struct RecordingStart {
     const Intent *intents;
 } RecordingStart;
 
-typedef struct RecordingConfig {
+typedef struct RecordingConfig { // a piece; also of a snapshot
     uint32_t offset, total, len;
     const void *bytes;
 } RecordingConfig;
@@ -61,6 +64,7 @@ typedef struct EventCodec {
 
 int recording_put_start(Buf *buf, const RecordingStart *start) MUST_CHECK; // appends a payload
 int recording_put_config(Buf *buf, const RecordingConfig *config) MUST_CHECK;
+int recording_put_snapshot(Buf *buf, const RecordingConfig *piece) MUST_CHECK;
 int recording_put_plan(Buf *buf, const RecordingPlan *plan) MUST_CHECK;
 // Begins a batch of kind 'E' or 'R' in `buf`; the arena serves until the batch is closed.
 int event_codec_begin(EventCodec *codec, Arena *arena, char kind, Mono now, Wall wall,
@@ -74,10 +78,11 @@ int recording_deflate(const void *payload, size_t len, Buf *buf) MUST_CHECK;
 // Opens a payload as segment_next gives it: deflated ones into the arena. ret_cursor stands at the
 // kind.
 int recording_open(const void *payload, size_t len, Arena *arena, Cursor *ret_cursor) MUST_CHECK;
-// 'S', 'C', 'E', 'R' or 'P' of an open payload, -1 when empty; the cursor stands behind it.
+// 'S', 'C', 'K', 'E', 'R' or 'P' of an open payload, -1 when empty; the cursor stands behind it.
 int recording_kind(Cursor *cursor);
 int recording_get_start(Cursor *cursor, Arena *arena, RecordingStart *ret_start) MUST_CHECK;
 int recording_get_config(Cursor *cursor, RecordingConfig *ret_config) MUST_CHECK;
+int recording_get_snapshot(Cursor *cursor, RecordingConfig *ret_piece) MUST_CHECK;
 int recording_get_plan(Cursor *cursor, RecordingPlan *ret_plan) MUST_CHECK;
 int event_codec_open(EventCodec *codec, Arena *arena, Cursor *cursor) MUST_CHECK;
 // 1 and the next event; 0 at the batch's end. For a CONFIG event *ret_config_hash is set and

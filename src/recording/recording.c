@@ -38,8 +38,10 @@ typedef struct Stream {
 struct Recording {
     char *folder;
     RecordingStart start;
-    char *config;
-    size_t config_len;
+    Buf config, next_config; // as the core has it; what a CONFIG event will give it, or empty
+    Buf core;                // snapshot for the event segment that is to be opened, or empty
+    RecordingSnapshot *snapshot;
+    void *context;
     bool started; // a segment with the start of this process was written
     Stream events, records, plans;
     Buf plan; // the newest one, as a plan file
@@ -107,19 +109,43 @@ static int append_deflated(Recording *recording, Stream *stream, const Buf *payl
     return append(recording, stream, payload->data, payload->len, reterr);
 }
 
-static int append_config(Recording *recording, Stream *stream, Error *reterr)
+typedef int PutPiece(Buf *buf, const RecordingConfig *piece);
+
+static int append_pieces(Recording *recording, Stream *stream, const Buf *bytes, PutPiece *put,
+                         Error *reterr)
 {
     int r = 0;
-    for (size_t at = 0; at < recording->config_len && r == 0; at += PIECE) {
-        Buf piece CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
-        size_t left = recording->config_len - at;
-        RecordingConfig config = {.offset = (uint32_t)at,
-                                  .total = (uint32_t)recording->config_len,
-                                  .len = (uint32_t)(left < PIECE ? left : PIECE),
-                                  .bytes = recording->config + at};
-        r = recording_put_config(&piece, &config);
+    for (size_t at = 0; at < bytes->len && r == 0; at += PIECE) {
+        Buf payload CLEANUP(buf_done) = BUF_INIT(SEGMENT_FRAME_MAX);
+        size_t left = bytes->len - at;
+        RecordingConfig piece = {.offset = (uint32_t)at,
+                                 .total = (uint32_t)bytes->len,
+                                 .len = (uint32_t)(left < PIECE ? left : PIECE),
+                                 .bytes = bytes->data + at};
+        r = put(&payload, &piece);
         if (r == 0)
-            r = append(recording, stream, piece.data, piece.len, reterr);
+            r = append_deflated(recording, stream, &payload, reterr);
+    }
+    return r;
+}
+
+// fleet.yaml, the core that runs with it, and the fleet.yaml that its next event brings.
+static int append_head(Recording *recording, Stream *stream, Error *reterr)
+{
+    const Buf *next = &recording->next_config;
+    if (stream->kind == 'P')
+        return append_pieces(recording, stream, next->len > 0 ? next : &recording->config,
+                             recording_put_config, reterr);
+    int r = append_pieces(recording, stream, &recording->config, recording_put_config, reterr);
+    if (r == 0)
+        r = append_pieces(recording, stream, &recording->core, recording_put_snapshot, reterr);
+    if (r == 0)
+        r = append_pieces(recording, stream, next, recording_put_config, reterr);
+    if (r == 0 && next->len > 0) {
+        Buf old = recording->config;
+        recording->config = recording->next_config;
+        recording->next_config = old;
+        buf_clear(&recording->next_config);
     }
     return r;
 }
@@ -165,7 +191,7 @@ static int open_segment(Recording *recording, Stream *stream, Error *reterr)
     if (r == 0)
         r = append(recording, stream, start.data, start.len, reterr);
     if (r == 0 && stream->kind != 'R')
-        r = append_config(recording, stream, reterr);
+        r = append_head(recording, stream, reterr);
     if (r == 0 && stream->kind == 'P')
         r = append_plan(recording, stream, reterr);
     if (r < 0) {
@@ -185,12 +211,12 @@ static void flush_stream(Recording *recording, Stream *stream)
     stream->begun = false;
     Error err CLEANUP(error_done) = ERROR_INIT;
     int r = buf_check(&stream->batch);
-    if (r == 0 && stream->fd >= 0 && stream->size + stream->batch.len > stream->limit)
-        close_segment(stream);
     if (r == 0 && stream->fd < 0)
         r = open_segment(recording, stream, &err);
     if (r == 0)
         r = append_deflated(recording, stream, &stream->batch, &err);
+    if (r == 0 && stream->size + EVENT_BATCH_MAX > stream->limit)
+        close_segment(stream); // now: the next one begins with the core as it will be then
     if (r < 0) {
         failed(recording, &err);
         close_segment(stream); // its tail may be torn
@@ -222,10 +248,26 @@ static bool settle(Recording *recording, Stream *stream, size_t before, int r)
     return true;
 }
 
+// A segment is about to begin with this event: the core before it.
+static void take_snapshot(Recording *recording)
+{
+    const Stream *stream = &recording->events;
+    if (stream->fd >= 0 || stream->begun)
+        return;
+    buf_clear(&recording->core);
+    if (recording->snapshot == NULL || !recording->start.continues)
+        return;
+    if (recording->snapshot(recording->context, &recording->core) < 0)
+        buf_clear(&recording->core); // a segment without one is read from an earlier one on
+}
+
 void recording_add_event(Recording *recording, const CoreEvent *event)
 {
     Stream *stream = &recording->events;
-    for (unsigned attempt = 0; attempt < 2 && begin(stream, event->now, event->wall); attempt++) {
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        take_snapshot(recording);
+        if (!begin(stream, event->now, event->wall))
+            break;
         EventCodec before = stream->codec;
         size_t len = stream->batch.len;
         int r = event_codec_put(&stream->codec, &stream->batch, event);
@@ -274,14 +316,9 @@ void recording_add_plan(Recording *recording, const Plan *plan, Mono now, Wall w
 
 void recording_set_config(Recording *recording, const char *bytes, size_t len)
 {
-    char *copy = alloc_zeroed(1, len + 1);
-    if (!copy)
-        return;
-    memcpy(copy, bytes, len);
-    free(recording->config);
-    recording->config = copy;
-    recording->config_len = len;
     flush_stream(recording, &recording->events);
+    buf_clear(&recording->next_config);
+    buf_add(&recording->next_config, bytes, len);
     close_segment(&recording->events); // the next ones begin with the new bytes
     close_segment(&recording->plans);
 }
@@ -332,13 +369,17 @@ int recording_new(const RecordingOptions *options, Recording **ret_recording, Er
                      options->plan_segments ? options->plan_segments : 8) &&
          ok;
     recording->plan = BUF_INIT(BOUND_PLAN_BYTES);
+    recording->config = recording->next_config = BUF_INIT(BOUND_CONF_BYTES);
+    recording->core = BUF_INIT(RECORDING_SNAPSHOT_MAX);
+    recording->snapshot = options->snapshot;
+    recording->context = options->context;
     int r = ok ? files_make_dirs(options->folder, 0755, reterr)
                : error_set(reterr, ERROR_MEMORY, "out of memory");
     if (r < 0) {
         (void)recording_free(recording);
         return r;
     }
-    recording_set_config(recording, options->config, options->config_len);
+    buf_add(&recording->config, options->config, options->config_len);
     *ret_recording = recording;
     return 0;
 }
@@ -359,8 +400,10 @@ Recording *recording_free(Recording *recording)
     stream_done(&recording->records);
     stream_done(&recording->plans);
     buf_done(&recording->plan);
+    buf_done(&recording->core);
+    buf_done(&recording->config);
+    buf_done(&recording->next_config);
     error_done(&recording->err);
-    free(recording->config);
     free(recording->folder);
     free(recording);
     return NULL;

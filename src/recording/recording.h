@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // recording: bounded segment files in DIR/R/records: `events.<n>` hold what the core was given,
 // `records.<n>` what it decided, `plans.<n>` the plans that came out (event_codec.h); each plan
-// segment begins with the plan in force, so that it can be read by itself. n rises across restarts;
+// segment begins with the plan in force and each event segment but the first of a start with a
+// snapshot of the core, so that all can be read by themselves. n rises across restarts;
 // the oldest segment goes when there are too many. Writing collects in memory and appends once a
 // second or when a batch is full; nothing is synced, for it is evidence and not state. A full disk
 // costs evidence, never a decision: the batch is dropped, counted, and the next one tried in a new
@@ -15,11 +16,16 @@
 
 typedef struct Recording Recording;
 
+// Appends the core as it is now (core_save).
+typedef int RecordingSnapshot(void *context, Buf *buf);
+
 typedef struct RecordingOptions {
     const char *folder;
     RecordingStart start; // copied but for its texts, sockets and intents, which must live on
     const char *config;   // bytes of fleet.yaml, copied
     size_t config_len;
+    RecordingSnapshot *snapshot; // NULL: none
+    void *context;
     uint64_t event_bytes, record_bytes, plan_bytes; // of one segment; 0: 4 MiB, 1 MiB, 1 MiB
     uint32_t event_segments, record_segments, plan_segments; // kept; 0: 8, 4, 8
 } RecordingOptions;
@@ -31,6 +37,7 @@ typedef struct RecordingStatus {
 
 int recording_new(const RecordingOptions *options, Recording **ret_recording,
                   Error *reterr) MUST_CHECK;
+// Before the core takes it.
 void recording_add_event(Recording *recording, const CoreEvent *event);
 void recording_add_plan(Recording *recording, const Plan *plan, Mono now, Wall wall);
 void recording_add_record(Recording *recording, const Record *record, Wall wall);

@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "history.h"
 #include "intents.h"
+#include "snapshot.h"
 
 #define STEP_ARENA ((size_t)64 << 20)
 #define CONFS_MAX 256 // reloads in one start
@@ -19,22 +20,29 @@ typedef struct Replay {
     ReplayRecorded *recorded;
     ReplayTell *tell;
     void *context;
-    Arena *keep, *step;     // keep: of the start under way
-    RecordingStart start;   // of the start under way
-    bool known, usable;     // a start was read; and its beginning is there
-    HistoryPieces config;   // bytes that the segment begins with
+    Arena *keep, *step;   // keep: of the start under way
+    RecordingStart start; // of the start under way
+    bool known, usable;   // a start was read; and nothing is missing since the core began
+    bool fresh;           // the core was just loaded: compare from its first event on
+    HistoryPieces config; // newest of this stream
+    HistoryPieces snapshot;
     Conf *confs[CONFS_MAX]; // that the core was given; it points into them
     unsigned n_confs;
     Core *core;
     ReplayDifference difference;
 } Replay;
 
-static void end_start(Replay *replay)
+static void free_core(Replay *replay)
 {
     replay->core = core_free(replay->core);
     for (unsigned i = 0; i < replay->n_confs; i++)
         replay->confs[i] = conf_free(replay->confs[i]);
     replay->n_confs = 0;
+}
+
+static void end_start(Replay *replay)
+{
+    free_core(replay);
     arena_reset(replay->keep);
 }
 
@@ -57,30 +65,69 @@ static int take_config(Replay *replay, uint64_t hash, const Model **ret_model, E
     return 0;
 }
 
-static int start_core(Replay *replay, Error *reterr)
+static int core_options(const Replay *replay, const Model *model, CoreOptions *options,
+                        Error *reterr)
 {
     const RecordingStart *start = &replay->start;
-    const Model *model = NULL;
-    int r = take_config(replay, start->config_hash, &model, reterr);
-    if (r < 0)
-        return r;
     int own = model_find_region(model, start->region);
     if (own < 0 || model->regions[own].replicas > start->n_sockets)
         return error_set(reterr, ERROR_FORMAT, "region '%s' is not in its own configuration",
                          start->region);
-    const CoreOptions options = {.own = (uint32_t)own,
-                                 .seed = start->seed,
-                                 .boot = start->boot,
-                                 .first_plan = start->first_plan,
-                                 .replica_sockets = start->sockets,
-                                 .intents = start->intents,
-                                 .n_intents = start->n_intents};
-    r = core_new(model, &options, start->now, start->wall, &replay->core, reterr);
-    if (r == 0) {
-        replay->result->starts++;
-        replay_compare_start(replay->recorded, start->boot);
-    }
+    *options = (CoreOptions){.own = (uint32_t)own,
+                             .seed = start->seed,
+                             .boot = start->boot,
+                             .first_plan = start->first_plan,
+                             .replica_sockets = start->sockets,
+                             .intents = start->intents,
+                             .n_intents = start->n_intents};
+    return 0;
+}
+
+static int start_core(Replay *replay, Error *reterr)
+{
+    const RecordingStart *start = &replay->start;
+    const Model *model = NULL;
+    CoreOptions options;
+    int r = take_config(replay, start->config_hash, &model, reterr);
+    if (r == 0)
+        r = core_options(replay, model, &options, reterr);
+    if (r == 0)
+        r = core_new(model, &options, start->now, start->wall, &replay->core, reterr);
+    if (r == 0)
+        replay_compare_start(replay->recorded, start->boot, start->now);
     return r;
+}
+
+// A core that runs already needs none. One that cannot be loaded is passed over: the next may do.
+static int take_snapshot(Replay *replay, Error *reterr)
+{
+    const Model *model = NULL;
+    CoreOptions options;
+    if (replay->usable)
+        return 0;
+    free_core(replay);
+    Conf **conf = &replay->confs[0];
+    int r = replay->config.bytes != NULL ? conf_parse("recorded fleet.yaml", replay->config.bytes,
+                                                      replay->config.len, conf, NULL, reterr)
+                                         : ERROR_FORMAT;
+    if (r == 0) {
+        replay->n_confs = 1;
+        model = &(*conf)->model;
+        r = core_options(replay, model, &options, reterr);
+    }
+    if (r == 0)
+        r = core_load(model, &options, replay->snapshot.bytes, replay->snapshot.len, &replay->core,
+                      reterr);
+    if (r == ERROR_MEMORY)
+        return error_set(reterr, r, "out of memory");
+    if (r < 0) {
+        error_done(reterr);
+        replay->result->damaged++;
+        return 0;
+    }
+    replay->usable = replay->fresh = true;
+    replay->result->resumed++;
+    return 0;
 }
 
 static void take_update(Replay *replay, const CoreEvent *event, const CoreUpdate *update)
@@ -105,6 +152,9 @@ static int step(Replay *replay, CoreEvent *event, uint64_t config_hash, Error *r
         r = take_config(replay, config_hash, &event->u.model, reterr);
     if (r < 0)
         return r;
+    if (replay->fresh)
+        replay_compare_start(replay->recorded, replay->start.boot, event->now);
+    replay->fresh = false;
     if (result->events++ == 0)
         result->from = event->wall;
     result->until = event->wall;
@@ -128,7 +178,8 @@ static int take_start(Replay *replay, const HistoryItem *item, Error *reterr)
     end_start(replay);
     replay->known = true;
     replay->usable = !start->continues;
-    replay->result->starts_cut += start->continues;
+    replay->result->starts++;
+    replay->fresh = false;
     replay->start = *start;
     replay->start.region = arena_strndup(replay->keep, start->region, strlen(start->region));
     const char **sockets = arena_new_array(replay->keep, const char *, start->n_sockets + 1);
@@ -172,6 +223,13 @@ static int visit(void *context, HistoryItem *item, Error *reterr)
                                   config.len);
         return r < 0 ? error_set(reterr, r, "a piece of the configuration does not fit") : 0;
     }
+    if (item->kind == 'K' && recording_get_snapshot(&item->cursor, &config) == 0) {
+        int r = history_add_piece(&replay->snapshot, config.offset, config.total, config.bytes,
+                                  config.len);
+        if (r == 1)
+            return take_snapshot(replay, reterr);
+        return r < 0 ? error_set(reterr, r, "a piece of a snapshot does not fit") : 0;
+    }
     return item->kind == 'E' && replay->usable ? take_events(replay, item, reterr) : 0;
 }
 
@@ -201,6 +259,7 @@ int replay_run(const char *folder, ReplayTell *tell, void *context, ReplayResult
     ret_result->difference = replay->difference;
     end_start(replay);
     history_pieces_done(&replay->config);
+    history_pieces_done(&replay->snapshot);
     (void)arena_free(replay->keep);
     (void)arena_free(replay->step);
     return r;

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 // replay: gives fresh cores what a region's core was given, in the same order, and holds what they
 // decide against what was recorded: every plan byte for byte, every decision record as a text. The
-// first difference is kept with its moment. A start of the agent can be replayed from its beginning
-// only; one whose beginning was overwritten is counted and left out.
+// first difference is kept with its moment. A run of an agent is replayed from its beginning, or,
+// when that was overwritten or something in between is missing, from the next snapshot on.
 #pragma once
 #include "core.h"
 #include "replay_compare.h"
 
 typedef struct ReplayResult {
     char region[128];
-    uint32_t starts, starts_cut; // replayed; left out because their beginning is gone
-    uint32_t damaged;            // frames that ended a segment too early
-    uint64_t events, refused;    // refused: by the core, as they were then
-    uint64_t plans, records;     // compared
-    Wall from, until;            // of the events that were replayed
+    uint32_t starts;          // of the agent, as far as they can be seen
+    uint32_t resumed;         // times that the replay went on from a snapshot
+    uint32_t damaged;         // frames that ended a segment too early
+    uint64_t events, refused; // refused: by the core, as they were then
+    uint64_t plans, records;  // compared
+    Wall from, until;         // of the events that were replayed
     ReplayDifference difference;
 } ReplayResult;
 

@@ -22,6 +22,7 @@ typedef struct RecordedPlan {
 
 typedef struct RecordedText {
     uint64_t boot;
+    Mono at;
     char *text;
 } RecordedText;
 
@@ -93,7 +94,7 @@ static int visit_records(void *context, HistoryItem *item, Error *reterr)
             return error_set(reterr, ERROR_MEMORY, "out of memory");
         }
         recorded->texts[recorded->n_texts++] =
-            (RecordedText){.boot = item->start->boot, .text = text};
+            (RecordedText){.boot = item->start->boot, .at = record.at, .text = text};
     }
     return 0;
 }
@@ -139,13 +140,14 @@ ReplayRecorded *replay_recorded_free(ReplayRecorded *recorded)
     return NULL;
 }
 
-void replay_compare_start(ReplayRecorded *recorded, uint64_t boot)
+void replay_compare_start(ReplayRecorded *recorded, uint64_t boot, Mono from)
 {
     recorded->boot = boot;
     recorded->aligned = false;
     recorded->next_text = 0;
     while (recorded->next_text < recorded->n_texts &&
-           recorded->texts[recorded->next_text].boot != boot)
+           (recorded->texts[recorded->next_text].boot != boot ||
+            recorded->texts[recorded->next_text].at.ns < from.ns))
         recorded->next_text++;
 }
 
@@ -195,7 +197,7 @@ bool replay_compare_record(ReplayRecorded *recorded, const Record *made, Wall at
         return false;
     const char *expected = recorded->texts[recorded->next_text].text;
     bool same = strcmp(text, expected) == 0;
-    if (!same && !recorded->aligned)
+    if (!same && !recorded->aligned && made->at.ns <= recorded->texts[recorded->next_text].at.ns)
         return false; // older than the oldest that is kept
     recorded->aligned = true;
     recorded->next_text++;

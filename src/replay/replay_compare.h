@@ -26,8 +26,8 @@ static inline void replay_recorded_freep(ReplayRecorded **recorded)
     *recorded = replay_recorded_free(*recorded);
 }
 
-// A new start of the agent: its records are compared from their first one on.
-void replay_compare_start(ReplayRecorded *recorded, uint64_t boot);
+// From here on, in this start of the agent.
+void replay_compare_start(ReplayRecorded *recorded, uint64_t boot, Mono from);
 // True when it was compared; the first difference goes to `difference`.
 bool replay_compare_plan(ReplayRecorded *recorded, const Plan *made, Wall at,
                          ReplayDifference *difference);

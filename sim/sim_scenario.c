@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
-// sim_scenario: the runner; see sim_scenario.h. Expectations are looked at whenever a verdict or a
-// plan changes and when a window begins: between those moments nothing can differ. A scenario that
-// never looked at anything fails.
+// sim_scenario: the runner; see sim_scenario.h.
 #include "sim_scenario.h"
 
 #include <string.h>
 
 #include "alloc.h"
+#include "sim_expect.h"
+#include "sim_fault_kind.h"
+#include "sim_liveness.h"
 
 #define MS NS_PER_MS
 #define SETTLE_NS (30 * NS_PER_S) // two hold times, the steps of a return
+#define FULL_CLIENTS_PPM 950000   // above it a fleet need not come to rest
+#define WALL_EPOCH_NS (INT64_C(1700000000) * NS_PER_S)
 
 const SimScenario *sim_scenario_find(const char *name)
 {
@@ -19,121 +22,143 @@ const SimScenario *sim_scenario_find(const char *name)
     return NULL;
 }
 
-static int64_t shifted(int64_t ms)
+size_t sim_scenario_n_faults(const SimScenario *scenario)
 {
-    return ms >= SIM_FOREVER / MS - SIM_WARM_UP_MS ? SIM_FOREVER : (ms + SIM_WARM_UP_MS) * MS;
-}
-
-// The scenario's faults with real times; the first one as often as it flaps.
-static int make_faults(const SimScenario *scenario, SimFault **ret_faults, size_t *ret_n)
-{
-    size_t n = 0, repeats = 1;
+    size_t n = 0;
     while (n < SIM_MAX_FAULTS && scenario->faults[n].a != 0)
         n++;
+    return n;
+}
+
+size_t sim_scenario_n_wishes(const SimScenario *scenario)
+{
+    size_t n = 0;
+    while (n < SIM_MAX_WISHES && scenario->wishes[n].target != NULL)
+        n++;
+    return n;
+}
+
+size_t sim_scenario_n_expects(const SimScenario *scenario)
+{
+    size_t n = 0;
+    while (n < SIM_MAX_EXPECTS && scenario->expects[n].who != 0)
+        n++;
+    return n;
+}
+
+typedef struct Run {
+    const SimScenario *scenario;
+    const SimRunOptions *options;
+    SimFleet *fleet;
+    SimFault *faults; // with real times
+    size_t n_faults;
+    size_t wishes; // made
+    SimLooked looked;
+    SimRunResult *result;
+} Run;
+
+// The scenario's faults with real times; the first one as often as it flaps.
+static int make_faults(Run *run, Error *reterr)
+{
+    const SimScenario *scenario = run->scenario;
+    size_t n = sim_scenario_n_faults(scenario), repeats = 1;
     if (scenario->flap_ms > 0)
         repeats = (size_t)(scenario->run_ms / scenario->flap_ms) + 1;
     SimFault *faults = alloc_zeroed(n + repeats, sizeof *faults);
     if (faults == NULL)
-        return ERROR_MEMORY;
+        return error_set(reterr, ERROR_MEMORY, "make faults");
     for (size_t i = 0; i < n; i++) {
         faults[i] = scenario->faults[i];
-        faults[i].from_ns = shifted(scenario->faults[i].from_ns);
-        faults[i].until_ns = shifted(scenario->faults[i].until_ns);
+        faults[i].from_ns = sim_scenario_ns(scenario->faults[i].from_ns);
+        faults[i].until_ns = sim_scenario_ns(scenario->faults[i].until_ns);
     }
     for (size_t i = 1; i < repeats; i++) {
         faults[n] = faults[0];
         faults[n].from_ns += (int64_t)i * scenario->flap_ms * MS;
         faults[n++].until_ns += (int64_t)i * scenario->flap_ms * MS;
     }
-    *ret_faults = faults;
-    *ret_n = n;
+    run->faults = faults;
+    run->n_faults = n;
     return 0;
 }
 
-static int check_last(const SimFleet *fleet, uint32_t i, uint32_t last, Error *reterr)
+static int64_t sooner(int64_t at_ns, int64_t now_ns, int64_t end_ns)
 {
-    const Plan *plan = core_plan(fleet->agents[i].core);
-    for (uint32_t k = 0; k < plan->n_routes; k++)
-        if ((last >> plan->routes[k].entries[0].gateway & 1) != 0)
-            return error_set(reterr, ERROR_NOT_HELD,
-                             "gateway %u stands first in a route of agent %u",
-                             plan->routes[k].entries[0].gateway, i);
-    return 0;
+    return at_ns > now_ns && at_ns < end_ns ? at_ns : end_ns;
 }
 
-// What was looked at in each window, and by whom a `once` was met.
-typedef struct Looked {
-    uint32_t windows, met[SIM_MAX_EXPECTS];
-} Looked;
-
-static void note_met(const SimFleet *fleet, const SimExpect *expect, uint32_t *met)
+// The next moment at which something is to be looked at, done or told.
+static int64_t next_stop(const Run *run, int64_t end_ns)
 {
-    for (uint32_t i = 0; i < fleet->model->n_regions; i++)
-        if ((fleet->agents[i].held & expect->held) == expect->held)
-            *met |= SIM_ONE(i);
-}
-
-static int check_one(const SimFleet *fleet, const SimExpect *expect, Error *reterr)
-{
-    uint32_t care =
-        expect->care != 0 ? expect->care : (uint32_t)(UINT64_C(1) << fleet->model->n_regions) - 1;
-    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
-        const SimAgent *agent = &fleet->agents[i];
-        if ((expect->who >> i & 1) == 0 || agent->core == NULL ||
-            sim_world_fault(&fleet->world, FAULT_FREEZE, i, fleet->now_ns) != NULL)
-            continue;
-        if ((agent->held & care) != expect->held)
-            return error_set(reterr, ERROR_NOT_HELD, "agent %u holds 0x%02x, expected 0x%02x", i,
-                             agent->held & care, expect->held);
-        if ((agent->slow & expect->slow) != expect->slow)
-            return error_set(reterr, ERROR_NOT_HELD, "agent %u calls 0x%02x slow, expected 0x%02x",
-                             i, agent->slow, expect->slow);
-        int r = check_last(fleet, i, expect->last, reterr);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int check_windows(const SimFleet *fleet, const SimScenario *scenario, int64_t from_ns,
-                         Looked *looked, Error *reterr)
-{
-    for (size_t i = 0; i < SIM_MAX_EXPECTS && scenario->expects[i].who != 0; i++) {
-        const SimExpect *expect = &scenario->expects[i];
-        int64_t begin = shifted(expect->from_ms), end = shifted(expect->until_ms);
-        bool begins = begin > from_ns && begin <= fleet->now_ns;
-        if (fleet->now_ns < begin || fleet->now_ns >= end || !(fleet->changed || begins))
-            continue;
-        looked->windows |= 1U << i;
-        note_met(fleet, expect, &looked->met[i]);
-        int r = expect->once ? 0 : check_one(fleet, expect, reterr);
-        int64_t after_ms = fleet->now_ns / MS - SIM_WARM_UP_MS;
-        if (r < 0)
-            return error_wrap(reterr, r, "%s, %.3f s after the fault, expectation %zu",
-                              scenario->name, (double)after_ms / 1000, i);
-    }
-    return 0;
-}
-
-// The next moment at which a window begins, so that the run stops there.
-static int64_t next_begin(const SimScenario *scenario, int64_t now_ns, int64_t end_ns)
-{
-    for (size_t i = 0; i < SIM_MAX_EXPECTS && scenario->expects[i].who != 0; i++) {
-        int64_t begin = shifted(scenario->expects[i].from_ms);
-        if (begin > now_ns && begin < end_ns)
-            end_ns = begin;
+    const SimScenario *scenario = run->scenario;
+    int64_t now_ns = run->fleet->now_ns;
+    for (size_t i = 0; i < sim_scenario_n_expects(scenario); i++)
+        end_ns = sooner(sim_scenario_ns(scenario->expects[i].from_ms), now_ns, end_ns);
+    for (size_t i = run->wishes; i < sim_scenario_n_wishes(scenario); i++)
+        end_ns = sooner(sim_scenario_ns(scenario->wishes[i].at_ms), now_ns, end_ns);
+    for (size_t i = 0; run->options->timeline != NULL && i < run->n_faults; i++) {
+        end_ns = sooner(run->faults[i].from_ns, now_ns, end_ns);
+        end_ns = sooner(run->faults[i].until_ns, now_ns, end_ns);
     }
     return end_ns;
 }
 
-// Some time after the last fault began or ended, all agents that are not alone have one fleet part.
-static int check_agreement(const SimFleet *fleet, const SimFault *faults, size_t n, Error *reterr)
+static void tell_faults(const Run *run, int64_t from_ns)
 {
+    const SimFleet *fleet = run->fleet;
+    Buf *timeline = run->options->timeline;
+    for (size_t i = 0; timeline != NULL && i < run->n_faults; i++) {
+        const SimFault *fault = &run->faults[i];
+        for (int end = 0; end < 2; end++) {
+            int64_t at_ns = end ? fault->until_ns : fault->from_ns;
+            if (at_ns <= from_ns || at_ns > fleet->now_ns)
+                continue;
+            buf_printf(timeline, "%9.3f  %-10s  %-34s  ", (double)at_ns / (double)NS_PER_S, "--",
+                       end ? "fault ends" : "fault begins");
+            sim_fault_tell(fault, fleet->model, timeline);
+            buf_add_char(timeline, '\n');
+        }
+    }
+}
+
+static int make_wishes(Run *run, Error *reterr)
+{
+    const SimScenario *scenario = run->scenario;
+    size_t n = sim_scenario_n_wishes(scenario);
+    for (; run->wishes < n; run->wishes++) {
+        const SimWish *wish = &scenario->wishes[run->wishes];
+        if (sim_scenario_ns(wish->at_ms) > run->fleet->now_ns)
+            return 0; // they stand in the order of their times
+        int64_t wall_ns = WALL_EPOCH_NS + run->fleet->now_ns;
+        const Intent intent = {
+            .kind = wish->kind,
+            .target = wish->target,
+            .region = wish->region != NULL ? wish->region : "",
+            .value_ppm = wish->weight_ppm,
+            .author = "sim",
+            .reason = scenario->name,
+            .stamp = (wall_ns / NS_PER_US) << 8 | (wish->agent + 1),
+            .created = {wall_ns},
+            .expires = {wish->for_ms > 0 ? wall_ns + wish->for_ms * MS : INT64_MAX},
+        };
+        int r = sim_fleet_intent(run->fleet, wish->agent, &intent, reterr);
+        if (r < 0)
+            return error_wrap(reterr, r, "wish %zu", run->wishes);
+    }
+    return 0;
+}
+
+// Some time after the last fault began or ended, all agents that are not alone have one fleet part.
+static int check_agreement(const Run *run, Error *reterr)
+{
+    const SimFleet *fleet = run->fleet;
     const Plan *first = NULL;
-    for (size_t i = 0; i < n; i++)
-        if ((faults[i].from_ns < fleet->now_ns && faults[i].from_ns > fleet->now_ns - SETTLE_NS) ||
-            (faults[i].until_ns < SIM_FOREVER && faults[i].until_ns > fleet->now_ns - SETTLE_NS))
+    for (size_t i = 0; i < run->n_faults; i++) {
+        const SimFault *fault = &run->faults[i];
+        if ((fault->from_ns < fleet->now_ns && fault->from_ns > fleet->now_ns - SETTLE_NS) ||
+            (fault->until_ns < SIM_FOREVER && fault->until_ns > fleet->now_ns - SETTLE_NS))
             return 0;
+    }
     for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
         if (agent->core == NULL || core_self_status(agent->core, sim_agent_mono(fleet, i)).alone)
@@ -149,70 +174,100 @@ static int check_agreement(const SimFleet *fleet, const SimFault *faults, size_t
     return 0;
 }
 
-static int check_end(const SimFleet *fleet, const SimScenario *scenario, const Looked *looked,
-                     Error *reterr)
+// When everything that was done to the fleet is over; SIM_FOREVER if it never is.
+static int64_t last_end(const Run *run)
 {
-    for (size_t i = 0; i < SIM_MAX_EXPECTS && scenario->expects[i].who != 0; i++) {
-        const SimExpect *expect = &scenario->expects[i];
-        if ((looked->windows >> i & 1) == 0)
-            return error_set(reterr, ERROR_NOT_HELD, "%s: expectation %zu was never looked at",
-                             scenario->name, i);
-        if (expect->once && (looked->met[i] & expect->who) != expect->who)
-            return error_set(reterr, ERROR_NOT_HELD, "%s: only agents 0x%02x ever held 0x%02x",
-                             scenario->name, looked->met[i], expect->held);
-        if (expect->max_apart_ms > 0 && fleet->apart_ns > expect->max_apart_ms * MS)
-            return error_set(reterr, ERROR_NOT_HELD, "%s: agents disagreed for %lld ms",
-                             scenario->name, (long long)(fleet->apart_ns / MS));
-        for (uint32_t a = 0; a < fleet->model->n_regions; a++)
-            if (expect->max_transitions > 0 &&
-                fleet->agents[a].transitions > expect->max_transitions)
-                return error_set(reterr, ERROR_NOT_HELD,
-                                 "%s: agent %u changed %u times, at most %u", scenario->name, a,
-                                 fleet->agents[a].transitions, expect->max_transitions);
+    int64_t end_ns = 0;
+    for (size_t i = 0; i < run->n_faults; i++) {
+        const SimFault *fault = &run->faults[i];
+        if (fault->until_ns == SIM_FOREVER)
+            return SIM_FOREVER;
+        int64_t tail_ns = fault->kind == FAULT_SLOW ? 2 * fault->value : 0; // see sim_world.c
+        if (fault->until_ns + tail_ns > end_ns)
+            end_ns = fault->until_ns + tail_ns;
     }
-    if (looked->windows == 0)
-        return error_set(reterr, ERROR_NOT_HELD, "%s expects nothing", scenario->name);
-    return scenario->calm_at_end ? sim_fleet_check_calm(fleet, reterr) : 0;
+    for (size_t i = 0; i < sim_scenario_n_wishes(run->scenario); i++) {
+        const SimWish *wish = &run->scenario->wishes[i];
+        bool passing = wish->kind == INTENT_RELEASE || wish->kind == INTENT_RESET_FLAPS;
+        if (wish->for_ms == 0 && !passing)
+            return SIM_FOREVER;
+        if (sim_scenario_ns(wish->at_ms + wish->for_ms) > end_ns)
+            end_ns = sim_scenario_ns(wish->at_ms + wish->for_ms);
+    }
+    return end_ns;
 }
 
-static int run(SimFleet *fleet, const SimScenario *scenario, Error *reterr)
+static void note_peaks(Run *run)
 {
-    const int64_t end_ns = shifted(scenario->run_ms);
-    Looked looked = {0};
+    const SimLoad *load = &run->fleet->load;
+    SimRunResult *result = run->result;
+    if (load->demand_rps == 0 || run->fleet->now_ns < SIM_WARM_UP_MS * MS)
+        return;
+    if (load->load_ppm > result->peak_load_ppm)
+        result->peak_load_ppm = load->load_ppm;
+    if (load->shed_ppm > result->peak_shed_ppm)
+        result->peak_shed_ppm = load->shed_ppm;
+    if (load->failed_ppm > result->peak_failed_ppm)
+        result->peak_failed_ppm = load->failed_ppm;
+}
+
+static int run_all(Run *run, Error *reterr)
+{
+    SimFleet *fleet = run->fleet;
+    const SimScenario *scenario = run->scenario;
+    const int64_t end_ns = sim_scenario_ns(scenario->run_ms);
     int r = 1;
     while (r >= 0 && fleet->now_ns < end_ns) {
         int64_t from_ns = fleet->now_ns;
-        r = sim_fleet_step(fleet, next_begin(scenario, from_ns, end_ns), reterr);
+        r = sim_fleet_step(fleet, next_stop(run, end_ns), reterr);
+        tell_faults(run, from_ns);
+        note_peaks(run);
         if (r >= 0 && fleet->now_ns < end_ns)
-            r = check_windows(fleet, scenario, from_ns, &looked, reterr);
+            r = sim_expect_step(fleet, scenario, from_ns, &run->looked, reterr);
+        if (r >= 0 && run->options->invariant != NULL)
+            r = run->options->invariant(fleet, reterr);
+        if (r >= 0 && run->wishes < SIM_MAX_WISHES)
+            r = make_wishes(run, reterr);
     }
-    return r < 0 ? r : check_end(fleet, scenario, &looked, reterr);
+    if (r >= 0)
+        r = sim_expect_end(fleet, scenario, &run->looked, reterr);
+    if (r >= 0)
+        r = check_agreement(run, reterr);
+    int64_t healed_ns = last_end(run);
+    bool live =
+        scenario->live && healed_ns != SIM_FOREVER && scenario->clients_ppm < FULL_CLIENTS_PPM;
+    return r >= 0 && live ? sim_liveness(fleet, healed_ns, reterr) : r;
 }
 
-int sim_scenario_run(const SimScenario *scenario, uint64_t seed, bool around_the_world,
-                     Buf *timeline, uint64_t *ret_digest, Error *reterr)
+int sim_scenario_run(const SimScenario *scenario, const SimRunOptions *options,
+                     SimRunResult *ret_result, Error *reterr)
 {
-    SimFault *faults;
-    size_t n;
-    SimFleet *fleet;
-    int r = make_faults(scenario, &faults, &n);
+    *ret_result = (SimRunResult){0};
+    Run run = {.scenario = scenario, .options = options, .result = ret_result};
+    int r = make_faults(&run, reterr);
     if (r < 0)
-        return error_set(reterr, r, "make faults");
-    const SimFleetOptions options = {.faults = faults,
-                                     .n_faults = n,
-                                     .seed = seed,
-                                     .around_the_world = around_the_world,
-                                     .loss_ppm = 1000,
-                                     .traffic_rps = scenario->traffic_rps,
-                                     .timeline = timeline};
-    r = sim_fleet_new(&options, &fleet, reterr);
+        return r;
+    const SimFleetOptions fleet_options = {.faults = run.faults,
+                                           .n_faults = run.n_faults,
+                                           .seed = options->seed,
+                                           .layout = scenario->layout,
+                                           .around_the_world = options->around_the_world,
+                                           .loss_ppm = SIM_LOSS_PPM,
+                                           .traffic_rps = scenario->traffic_rps,
+                                           .clients_ppm = scenario->clients_ppm,
+                                           .queued_probes = scenario->queued_probes,
+                                           .timeline = options->timeline};
+    r = sim_fleet_new(&fleet_options, &run.fleet, reterr);
     if (r >= 0) {
-        r = run(fleet, scenario, reterr);
-        *ret_digest = fleet->digest;
-        if (r >= 0)
-            r = check_agreement(fleet, faults, n, reterr);
-        (void)sim_fleet_free(fleet);
+        r = run_all(&run, reterr);
+        ret_result->digest = run.fleet->digest;
+        ret_result->steps = run.fleet->steps;
+        ret_result->virtual_ns = run.fleet->now_ns;
+        ret_result->apart_ns = run.fleet->apart_ns;
+        for (uint32_t i = 0; i < run.fleet->model->n_regions; i++)
+            ret_result->transitions += run.fleet->agents[i].transitions;
+        (void)sim_fleet_free(run.fleet);
     }
-    free(faults);
-    return r;
+    free(run.faults);
+    return r < 0 ? r : 0;
 }

@@ -70,6 +70,12 @@ typedef struct SimWorld {
 typedef const int64_t SimRtt[SIM_REGIONS_MAX][SIM_REGIONS_MAX];
 extern SimRtt SIM_RTT_GUIDE, SIM_RTT_WORLD;
 
+// The mask of all regions of a model.
+static inline uint32_t sim_world_all(const Model *model)
+{
+    return (uint32_t)((UINT64_C(1) << model->n_regions) - 1);
+}
+
 // Fills in `absent`. Must be called again when `faults` changes; not at all is sound, only slow.
 void sim_world_begin(SimWorld *world);
 // The fault of that kind that region (or path) suffers at t, or NULL. For LOSS: the worst.

@@ -22,8 +22,10 @@ static void same_seed_same_bytes(void **state)
     Buf timelines[3];
     for (int i = 0; i < 3; i++) {
         timelines[i] = BUF_INIT(16U << 20);
-        assert_int_equal(
-            sim_scenario_run(scenario, i < 2 ? 5 : 6, false, &timelines[i], &digests[i], NULL), 0);
+        const SimRunOptions options = {.seed = i < 2 ? 5 : 6, .timeline = &timelines[i]};
+        SimRunResult result;
+        assert_int_equal(sim_scenario_run(scenario, &options, &result, NULL), 0);
+        digests[i] = result.digest;
     }
     assert_true(digests[0] == digests[1]);
     assert_true(digests[0] != digests[2]);
@@ -66,8 +68,8 @@ static void wrong_expectations_are_noticed(void **state)
             .expects = {CASES[i].expect},
         };
         Error err = ERROR_INIT;
-        uint64_t digest;
-        assert_int_equal(sim_scenario_run(&scenario, 1, false, NULL, &digest, &err),
+        SimRunResult result;
+        assert_int_equal(sim_scenario_run(&scenario, &(SimRunOptions){.seed = 1}, &result, &err),
                          ERROR_NOT_HELD);
         assert_non_null(strstr(error_text(&err), CASES[i].text));
         error_done(&err);

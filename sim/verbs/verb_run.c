@@ -16,9 +16,11 @@ static int run_one(const SimScenario *scenario, const Given *given)
 {
     Buf timeline = BUF_INIT(64U << 20);
     Error err = ERROR_INIT;
-    uint64_t digest = 0;
-    int r = sim_scenario_run(scenario, given->seed, given->world, given->quiet ? NULL : &timeline,
-                             &digest, &err);
+    const SimRunOptions options = {.seed = given->seed,
+                                   .around_the_world = given->world,
+                                   .timeline = given->quiet ? NULL : &timeline};
+    SimRunResult result;
+    int r = sim_scenario_run(scenario, &options, &result, &err);
     if (!given->quiet)
         (void)fputs(buf_text(&timeline), stdout);
     if (r < 0)
@@ -26,7 +28,8 @@ static int run_one(const SimScenario *scenario, const Given *given)
                      scenario->name, error_text(&err), given->seed, given->world ? " --world" : "",
                      scenario->name);
     else
-        (void)printf("%-28s ok  %016" PRIx64 "  %s\n", scenario->name, digest, scenario->text);
+        (void)printf("%-28s ok  %016" PRIx64 "  %s\n", scenario->name, result.digest,
+                     scenario->text);
     buf_done(&timeline);
     error_done(&err);
     return r < 0 ? error_exit_code(r) : 0;

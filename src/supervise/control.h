@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
 // control: the supervisor's socket DIR/supervisor.sock (0600). One command a line, one JSON object
-// a line back, in order:
-//   status                        what fleet_state_json says
-//   kill REGION...                SIGKILL of whole regions; answers when every process of them is
-//   gone start REGION...               of killed or waiting ones stop REGION... / cont REGION...
-//   hang (SIGSTOP of everything in it) and back restart REGION PROGRAM        stop it, start it
-//   again at once signal REGION PROGRAM SIGNAL  KILL, TERM, HUP, STOP, CONT, USR1, USR2, QUIT, INT
-//   down [now]                    end of the fleet; answers at once
-// {"ok":true,...} or {"ok":false,"error":"...","hint":"..."}. docs/contracts/processes.md has it,
-// too.
+// a line back, in order: {"ok":true,...} or {"ok":false,"error":"...","hint":"..."}. The commands
+// are in docs/contracts/processes.md ("Supervisor's socket"); control_commands.c has those about
+// whole regions, control_programs.c those about one program.
 #pragma once
 #include "fleet_state.h"
 
 #define CONTROL_CLIENTS 16
-#define CONTROL_LINE 1024
+#define CONTROL_LINE 4096
 #define CONTROL_REGIONS 64 // named in one command
 
 // What commands do; supervisor.c has them. Each is 0 or a negative code with its text.
@@ -22,18 +16,26 @@ typedef struct ControlActions {
     void (*kill)(void *context, RegionView *region);
     int (*start)(void *context, RegionView *region, Error *reterr);
     void (*hang)(void *context, RegionView *region, bool hung);
-    void (*tell)(void *context, RegionView *region, const char *message);
+    int (*tell)(void *context, RegionView *region, const char *message, Error *reterr);
     void (*end)(void *context, bool now);
 } ControlActions;
+
+typedef enum ControlWait {
+    CONTROL_WAIT_NONE,
+    CONTROL_WAIT_DEATH, // of `regions`
+    CONTROL_WAIT_REPLY, // of the init of regions[0] about `verb` and `program`
+    CONTROL_WAIT_MAX,
+} ControlWait;
 
 typedef struct ControlClient {
     int fd; // -1: free
     char line[CONTROL_LINE];
     size_t len;
-    bool waiting; // for the death of `regions`
+    ControlWait wait;
     RegionView *regions[CONTROL_REGIONS];
     size_t n_regions;
-    Mono asked;
+    char verb[16], program[PROGRAM_NAME_MAX];
+    Mono asked, deadline;
 } ControlClient;
 
 typedef struct Control {
@@ -49,6 +51,10 @@ void control_accept(Control *control);
 void control_read(Control *control, ControlClient *client, Mono now);
 // Answers those whose regions have died meanwhile.
 void control_reaped(Control *control, Mono now);
+// A message of a region's init: true when it is a reply ("reply VERB PROGRAM ok|error TEXT").
+bool control_replied(Control *control, const RegionView *region, const char *message, Mono now);
+// Answers those that have waited too long; the next such instant.
+Mono control_advance(Control *control, Mono now);
 void control_close(Control *control);
 
 // The other end: one command, one answer (malloced). ERROR_NOT_FOUND when no supervisor listens.

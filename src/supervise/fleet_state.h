@@ -10,6 +10,7 @@
 
 #include "bounds.h"
 #include "buf.h"
+#include "changes.h"
 #include "instant.h"
 #include "program.h"
 #include "region.h"
@@ -38,6 +39,7 @@ typedef struct RegionView {
     Mono since, again;
     unsigned failures, starts;
     ProgramView programs[PROGRAMS_MAX];
+    Changes changes; // they outlive the region's processes
 } RegionView;
 
 typedef struct FleetState {

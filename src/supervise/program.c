@@ -8,7 +8,7 @@ static const char *const NAMES[PROGRAM_STATE_MAX] = {
     [PROGRAM_STATE_WAITING] = "waiting", [PROGRAM_STATE_STARTING] = "starting",
     [PROGRAM_STATE_READY] = "ready",     [PROGRAM_STATE_DONE] = "done",
     [PROGRAM_STATE_BACKOFF] = "backoff", [PROGRAM_STATE_STOPPING] = "stopping",
-    [PROGRAM_STATE_STOPPED] = "stopped",
+    [PROGRAM_STATE_STOPPED] = "stopped", [PROGRAM_STATE_HALTED] = "halted",
 };
 
 const char *program_state_name(ProgramState state)

@@ -7,8 +7,8 @@
 //      ^                                   |  \--(steps: exit 0)--> done
 //      |                                   v                          |
 //      +------(backoff over)---------- backoff <---(exit)----------- ready
-//   Every state goes to stopping when the region ends or a restart is asked, then to waiting or
-//   stopped.
+//   Every state goes to stopping when the region ends, a restart or a halt is asked, then to
+//   waiting, stopped or halted; halted goes to waiting when it is resumed.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,8 +29,17 @@ typedef enum ProgramReady {
     PROGRAM_READY_MAX,
 } ProgramReady;
 
+typedef enum ProgramUpgrade {
+    PROGRAM_UPGRADE_REFUSED,  // steps and the database
+    PROGRAM_UPGRADE_RESTART,  // ended in order, then started: others stand in meanwhile
+    PROGRAM_UPGRADE_HANDOVER, // the new one gets the listening sockets of the old one (nginx)
+    PROGRAM_UPGRADE_MAX,
+} ProgramUpgrade;
+
 typedef struct Program {
     const char *name;
+    const char *own;         // file name of a program of ours: it may come from another folder
+    const char *module;      // a file beside it that it names by --module then
     const char *const *argv; // ends with NULL; NULL: `step` runs instead
     int (*step)(const void *context, Error *reterr);
     const void *context;
@@ -42,6 +51,12 @@ typedef struct Program {
     uint16_t ready_port;
     int stop_signal;
     bool stop_last; // after all others have ended: PostgreSQL
+    ProgramUpgrade upgrade;
+    // For a handover: the step that writes `configuration` runs first; the new one is ready when
+    // `pid_file` names it and `workers` of its processes have a file in `counters`.
+    size_t step_index;
+    const char *configuration, *pid_file, *counters;
+    unsigned workers;
 } Program;
 
 typedef struct RegionSpec {
@@ -60,6 +75,7 @@ typedef enum ProgramState {
     PROGRAM_STATE_BACKOFF,
     PROGRAM_STATE_STOPPING,
     PROGRAM_STATE_STOPPED,
+    PROGRAM_STATE_HALTED, // on purpose, until it is resumed or the region starts again
     PROGRAM_STATE_MAX,
 } ProgramState;
 

@@ -36,8 +36,8 @@ static bool map_ids(uid_t uid, gid_t gid)
     return write_proc("/proc/self/gid_map", line);
 }
 
-NORETURN static void child(const Identity *identity, const RegionSpec *spec, const int alive[2],
-                           int channel, uid_t uid, gid_t gid)
+NORETURN static void child(const Identity *identity, const RegionSpec *spec, Changes *changes,
+                           const int alive[2], int channel, uid_t uid, gid_t gid)
 {
     // Only what the region needs: other regions' channels and the control socket are not.
     int keep_channel = fcntl(channel, F_DUPFD_CLOEXEC, 500), keep = fcntl(alive[0], F_DUPFD, 501);
@@ -58,7 +58,7 @@ NORETURN static void child(const Identity *identity, const RegionSpec *spec, con
     char name[16];
     (void)snprintf(name, sizeof name, "wc:%s", spec->name);
     (void)prctl(PR_SET_NAME, name);
-    region_init_run(spec, keep_channel);
+    region_init_run(spec, changes, keep_channel);
 }
 
 static int explain(int errnum, const Identity *identity, const char *region, Error *reterr)
@@ -96,8 +96,8 @@ int region_check(const Identity *identity, Error *reterr)
                : explain(WIFEXITED(status) ? WEXITSTATUS(status) : EPERM, identity, "any", reterr);
 }
 
-int region_start(const Identity *identity, const RegionSpec *spec, const int alive[2],
-                 RegionProcess *ret_process, Error *reterr)
+int region_start(const Identity *identity, const RegionSpec *spec, Changes *changes,
+                 const int alive[2], RegionProcess *ret_process, Error *reterr)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
@@ -112,7 +112,7 @@ int region_start(const Identity *identity, const RegionSpec *spec, const int ali
     long pid = syscall(SYS_clone3, &args, sizeof args);
     int errnum = errno;
     if (pid == 0)
-        child(identity, spec, alive, pair[1], uid, gid);
+        child(identity, spec, changes, alive, pair[1], uid, gid);
     identity_lower(identity);
     (void)close(pair[1]);
     if (pid < 0) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include "changes.h"
 #include "identity.h"
 #include "program.h"
 
@@ -17,5 +18,5 @@ int region_check(const Identity *identity, Error *reterr) MUST_CHECK;
 // `alive` is a pipe that only the supervisor keeps open for writing: end of file at the reading end
 // means that it died before the death signal was armed. Call from the main thread only (the death
 // signal follows the thread), with lowered ids.
-int region_start(const Identity *identity, const RegionSpec *spec, const int alive[2],
-                 RegionProcess *ret_process, Error *reterr) MUST_CHECK;
+int region_start(const Identity *identity, const RegionSpec *spec, Changes *changes,
+                 const int alive[2], RegionProcess *ret_process, Error *reterr) MUST_CHECK;

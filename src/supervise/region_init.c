@@ -20,11 +20,20 @@
 
 typedef struct RegionInit {
     Slots slots;
+    Changes *changes;
     int channel, signals, notify;
     bool hung;
 } RegionInit;
 
 // The supervisor reads at once; a message that does not fit now would only be an older state.
+static void send_text(const RegionInit *init, const char *text, int n)
+{
+    if (n > 0)
+        (void)send(init->channel, text,
+                   n < REGION_MESSAGE_MAX ? (size_t)n : (size_t)REGION_MESSAGE_MAX - 1,
+                   MSG_NOSIGNAL);
+}
+
 static void tell(void *context, const Slot *slot)
 {
     const RegionInit *init = context;
@@ -32,9 +41,15 @@ static void tell(void *context, const Slot *slot)
     int n =
         snprintf(message, sizeof message, "%s %s %ld %u %s", slot->program->name,
                  program_state_name(slot->state), (long)slot->pid, slot->restarts, slot->detail);
-    if (n > 0)
-        (void)send(init->channel, message,
-                   (size_t)n < sizeof message ? (size_t)n : sizeof message - 1, MSG_NOSIGNAL);
+    send_text(init, message, n);
+}
+
+static void reply(void *context, const char *verb, const Slot *slot, const char *error)
+{
+    char message[REGION_MESSAGE_MAX];
+    int n = snprintf(message, sizeof message, "reply %s %s %s %s", verb, slot->program->name,
+                     error != NULL ? "error" : "ok", error != NULL ? error : "");
+    send_text(context, message, n);
 }
 
 static void reap(RegionInit *init, Mono now)
@@ -67,21 +82,51 @@ static void read_signals(RegionInit *init, Mono now)
     }
 }
 
+static size_t find(const RegionInit *init, const char *program)
+{
+    const RegionSpec *spec = init->slots.spec;
+    size_t i = 0;
+    while (i < spec->n && strcmp(spec->programs[i].name, program) != 0)
+        i++;
+    return i;
+}
+
+// "VERB PROGRAM [REST]"
+static int obey_program(RegionInit *init, const char *verb, const char *program, const char *rest,
+                        Mono now)
+{
+    static const struct {
+        const char *verb;
+        int (*run)(Slots *slots, const char *name, Mono now);
+    } VERBS[] = {{"restart", slots_restart},
+                 {"halt", slots_halt},
+                 {"resume", slots_resume},
+                 {"upgrade", slots_upgrade}};
+    uint64_t number;
+    for (size_t i = 0; i < ARRAY_SIZE(VERBS); i++)
+        if (strcmp(verb, VERBS[i].verb) == 0)
+            return VERBS[i].run(&init->slots, program, now);
+    if (strcmp(verb, "signal") == 0 && parse_u64(rest, strlen(rest), 64, &number) == 0)
+        return slots_signal(&init->slots, program, (int)number);
+    if (strcmp(verb, "environment") == 0 && find(init, program) < init->slots.spec->n)
+        return changes_set_environment(init->changes, find(init, program), rest);
+    return ERROR_NOT_FOUND;
+}
+
 static void obey(RegionInit *init, char *line, Mono now)
 {
     char *rest = line;
-    const char *verb = strsep(&rest, " "), *program = strsep(&rest, " ");
-    uint64_t number;
+    const char *verb = strsep(&rest, " ");
     int r = 0;
     if (strcmp(verb, "stop") == 0) {
         if (init->hung)
             set_hung(init, false);
         slots_stop(&init->slots, now);
-    } else if (strcmp(verb, "restart") == 0 && program != NULL) {
-        r = slots_restart(&init->slots, program, now);
-    } else if (strcmp(verb, "signal") == 0 && program != NULL && rest != NULL &&
-               parse_u64(rest, strlen(rest), 64, &number) == 0) {
-        r = slots_signal(&init->slots, program, (int)number);
+    } else if (strcmp(verb, "programs") == 0) {
+        r = changes_set_programs(init->changes, rest != NULL ? rest : "");
+    } else if (rest != NULL) {
+        const char *program = strsep(&rest, " ");
+        r = obey_program(init, verb, program, rest != NULL ? rest : "", now);
     }
     (void)r; // the supervisor knows the programs and has checked the names
 }
@@ -125,13 +170,16 @@ static int timeout_ms(const RegionInit *init, Mono now)
                : (int)((left_ns < 60 * NS_PER_S ? left_ns : 60 * NS_PER_S) / NS_PER_MS) + 1;
 }
 
-void region_init_run(const RegionSpec *spec, int channel)
+void region_init_run(const RegionSpec *spec, Changes *changes, int channel)
 {
-    static RegionInit init; // 20 KiB
+    static RegionInit init; // 30 KiB
     open_all(&init, spec, channel);
     for (size_t i = 0; spec->stale[i] != NULL; i++)
         (void)unlink(spec->stale[i]);
     slots_init(&init.slots, spec, tell, &init);
+    init.changes = changes;
+    init.slots.changes = changes;
+    init.slots.replied = reply;
     while (!slots_ended(&init.slots)) {
         Mono now = clock_mono();
         if (!init.hung)

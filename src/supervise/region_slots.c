@@ -10,14 +10,33 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "children.h"
+#include "region_upgrade.h"
 #include "spawn.h"
 
-static void set_state(Slots *slots, Slot *slot, ProgramState state)
+void slots_set_state(Slots *slots, Slot *slot, ProgramState state)
 {
     if (slot->state == state)
         return;
     slot->state = state;
     slots->changed(slots->context, slot);
+}
+
+void slots_reply(Slots *slots, const char *verb, const Slot *slot, const char *error)
+{
+    if (slots->replied != NULL)
+        slots->replied(slots->context, verb, slot, error);
+}
+
+pid_t slots_spawn(const Slots *slots, size_t index, const int *sockets, size_t n, Error *reterr)
+{
+    const Changes *changes = slots->changes;
+    const SpawnOptions options = {.programs = changes != NULL ? changes->programs : NULL,
+                                  .environment =
+                                      changes != NULL ? changes->environment[index] : NULL,
+                                  .sockets = sockets,
+                                  .n_sockets = n};
+    return spawn_program(slots->spec, slots->items[index].program, &options, reterr);
 }
 
 void slots_init(Slots *slots, const RegionSpec *spec, SlotsChanged *changed, void *context)
@@ -48,24 +67,25 @@ static void back_off(Slots *slots, Slot *slot, Mono now)
     slot->failures++;
     slot->restarts++;
     slot->again = mono_add(now, pause_ns);
-    set_state(slots, slot, PROGRAM_STATE_BACKOFF);
+    slots_set_state(slots, slot, PROGRAM_STATE_BACKOFF);
 }
 
 static void start(Slots *slots, Slot *slot, Mono now)
 {
     Error err = ERROR_INIT;
     ready_reset(&slot->check);
-    pid_t pid = spawn_program(slots->spec, slot->program, &err);
+    pid_t pid = slots_spawn(slots, (size_t)(slot - slots->items), NULL, 0, &err);
     if (pid < 0) {
         (void)snprintf(slot->detail, sizeof slot->detail, "%s", error_text(&err));
         error_done(&err);
         back_off(slots, slot, now);
+        upgrade_abort(slots, slot, slot->detail);
         return;
     }
     slot->pid = pid;
     slot->started = now;
     slot->kill_at = MONO_NEVER;
-    set_state(slots, slot, PROGRAM_STATE_STARTING);
+    slots_set_state(slots, slot, PROGRAM_STATE_STARTING);
 }
 
 static bool has_check(const Slot *slot)
@@ -77,7 +97,32 @@ static bool has_check(const Slot *slot)
 static void is_ready(Slots *slots, Slot *slot)
 {
     slot->detail[0] = '\0';
-    set_state(slots, slot, PROGRAM_STATE_READY);
+    slots_set_state(slots, slot, PROGRAM_STATE_READY);
+    upgrade_ready(slots, slot);
+}
+
+// A halted program's main process is gone. Whoever is nobody's child in this region now was started
+// by one that is gone, and goes too; it is over when nobody is left.
+static void sweep(Slots *slots, Slot *slot, Mono now)
+{
+    pid_t spared[3 * PROGRAMS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < slots->spec->n; i++) {
+        spared[n++] = slots->items[i].pid;
+        spared[n++] = slots->items[i].old_pid;
+        spared[n++] = slots->items[i].upgrade.pid;
+    }
+    int left = slot->old_pid > 0 ? 1 : children_kill_orphans(spared, n);
+    if (left > 0) {
+        slot->sweep = mono_add(now, SLOTS_SWEEP_NS);
+        return;
+    }
+    slot->halting = false;
+    slot->failures = 0;
+    (void)snprintf(slot->detail, sizeof slot->detail, "halted on purpose");
+    slots_set_state(slots, slot, PROGRAM_STATE_HALTED);
+    slots_reply(slots, "halt", slot,
+                left < 0 ? "it is gone, but its children cannot be looked at in /proc" : NULL);
 }
 
 static void advance_one(Slots *slots, Slot *slot, Mono now)
@@ -87,6 +132,13 @@ static void advance_one(Slots *slots, Slot *slot, Mono now)
         (void)kill(slot->pid, SIGKILL); // it may not have a session of its own yet
         (void)kill(-slot->pid, SIGKILL);
     }
+    if (slot->old_pid > 0 && slot->old_kill_at.ns <= now.ns) {
+        slot->old_kill_at = MONO_NEVER;
+        (void)kill(-slot->old_pid, SIGKILL);
+    }
+    if (slot->halting && slot->pid == 0 && slot->sweep.ns <= now.ns)
+        sweep(slots, slot, now);
+    upgrade_advance(slots, slot, now);
     if (slot->state == PROGRAM_STATE_BACKOFF && slot->again.ns <= now.ns)
         slot->state = PROGRAM_STATE_WAITING;
     if (slot->state == PROGRAM_STATE_WAITING && !slots->stopping && may_start(slots, slot))
@@ -99,11 +151,11 @@ static void send_stop(Slots *slots, Slot *slot, Mono now)
 {
     ready_reset(&slot->check);
     if (slot->pid == 0) {
-        set_state(slots, slot, PROGRAM_STATE_STOPPED);
+        slots_set_state(slots, slot, PROGRAM_STATE_STOPPED);
     } else if (slot->state != PROGRAM_STATE_STOPPING) {
         (void)kill(slot->pid, slot->program->stop_signal);
         slot->kill_at = mono_add(now, SLOTS_GRACE_NS);
-        set_state(slots, slot, PROGRAM_STATE_STOPPING);
+        slots_set_state(slots, slot, PROGRAM_STATE_STOPPING);
     }
 }
 
@@ -138,30 +190,38 @@ static void describe_end(Slot *slot, int status)
 void slots_exited(Slots *slots, pid_t pid, int status, Mono now)
 {
     Slot *slot = NULL;
-    for (size_t i = 0; i < slots->spec->n; i++)
-        if (slots->items[i].pid == pid)
+    for (size_t i = 0; pid > 0 && i < slots->spec->n; i++)
+        if (slots->items[i].pid == pid || slots->items[i].old_pid == pid ||
+            slots->items[i].upgrade.pid == pid)
             slot = &slots->items[i];
     if (slot == NULL)
         return;
     (void)kill(-pid, SIGKILL);
+    if (slot->pid != pid || upgrade_takes_over(slots, slot, now)) {
+        upgrade_exited(slots, slot, pid, status, now);
+        return;
+    }
     ready_reset(&slot->check);
     slot->pid = 0;
     describe_end(slot, status);
     if (slots->stopping) {
-        set_state(slots, slot, PROGRAM_STATE_STOPPED);
+        slots_set_state(slots, slot, PROGRAM_STATE_STOPPED);
+    } else if (slot->halting) {
+        sweep(slots, slot, now);
     } else if (slot->program->ready == PROGRAM_READY_EXIT && status == 0) {
         slot->detail[0] = '\0';
         slot->failures = 0;
-        set_state(slots, slot, PROGRAM_STATE_DONE);
+        slots_set_state(slots, slot, PROGRAM_STATE_DONE);
     } else if (slot->restart_asked) {
         slot->restart_asked = false;
         slot->restarts++;
         slot->failures = 0;
-        set_state(slots, slot, PROGRAM_STATE_WAITING);
+        slots_set_state(slots, slot, PROGRAM_STATE_WAITING);
     } else {
         if (mono_since(now, slot->started) >= SLOTS_STEADY_NS)
             slot->failures = 0;
         back_off(slots, slot, now);
+        upgrade_abort(slots, slot, slot->detail);
     }
 }
 
@@ -187,14 +247,15 @@ int slots_restart(Slots *slots, const char *name, Mono now)
     Slot *slot = find(slots, name);
     if (slot == NULL)
         return ERROR_NOT_FOUND;
-    if (slots->stopping)
+    if (slots->stopping || slot->halting || slot->state == PROGRAM_STATE_HALTED)
         return 0;
+    upgrade_abort(slots, slot, "it was restarted meanwhile");
     if (slot->pid > 0) {
         slot->restart_asked = true;
         send_stop(slots, slot, now);
     } else {
         slot->failures = 0;
-        set_state(slots, slot, PROGRAM_STATE_WAITING);
+        slots_set_state(slots, slot, PROGRAM_STATE_WAITING);
     }
     return 0;
 }
@@ -207,9 +268,81 @@ int slots_signal(Slots *slots, const char *name, int number)
     return kill(slot->pid, number) == 0 ? 0 : -errno;
 }
 
+// Stopped first, so that it starts nothing new while its children are looked for.
+static void kill_all(pid_t pid)
+{
+    if (pid <= 0)
+        return;
+    (void)kill(pid, SIGSTOP);
+    (void)children_kill_below(pid);
+    (void)kill(pid, SIGKILL); // it may not have a session of its own yet
+    (void)kill(-pid, SIGKILL);
+}
+
+int slots_halt(Slots *slots, const char *name, Mono now)
+{
+    Slot *slot = find(slots, name);
+    if (slot == NULL)
+        return ERROR_NOT_FOUND;
+    if (slot->program->ready == PROGRAM_READY_EXIT || slots->stopping) {
+        slots_reply(slots, "halt", slot,
+                    slots->stopping ? "the region is ending"
+                                    : "it is a step of the start, which does not go on running");
+        return 0;
+    }
+    if (slot->state == PROGRAM_STATE_HALTED) {
+        slots_reply(slots, "halt", slot, NULL);
+        return 0;
+    }
+    slot->halting = true;
+    upgrade_abort(slots, slot, "it was halted meanwhile");
+    slot->restart_asked = false;
+    slot->kill_at = MONO_NEVER;
+    ready_reset(&slot->check);
+    kill_all(slot->old_pid);
+    kill_all(slot->pid);
+    if (slot->pid > 0)
+        slots_set_state(slots, slot, PROGRAM_STATE_STOPPING);
+    else
+        sweep(slots, slot, now);
+    return 0;
+}
+
+int slots_resume(Slots *slots, const char *name, Mono now)
+{
+    Slot *slot = find(slots, name);
+    if (slot == NULL)
+        return ERROR_NOT_FOUND;
+    if (slot->halting || slots->stopping) {
+        slots_reply(slots, "resume", slot,
+                    slots->stopping ? "the region is ending" : "it is being halted");
+        return 0;
+    }
+    if (slot->state == PROGRAM_STATE_HALTED) {
+        slot->detail[0] = '\0';
+        slot->failures = 0;
+        slot->restarts++;
+        slots_set_state(slots, slot, PROGRAM_STATE_WAITING);
+        slots_advance(slots, now);
+    }
+    slots_reply(slots, "resume", slot, NULL);
+    return 0;
+}
+
+int slots_upgrade(Slots *slots, const char *name, Mono now)
+{
+    Slot *slot = find(slots, name);
+    if (slot == NULL)
+        return ERROR_NOT_FOUND;
+    upgrade_begin(slots, slot, now);
+    return 0;
+}
+
 void slots_stop(Slots *slots, Mono now)
 {
     slots->stopping = true;
+    for (size_t i = 0; i < slots->spec->n; i++)
+        upgrade_abort(slots, &slots->items[i], "the region is ending");
     slots_advance(slots, now);
 }
 
@@ -228,6 +361,11 @@ Mono slots_next(const Slots *slots, Mono now)
         const Slot *slot = &slots->items[i];
         if (slot->pid > 0)
             next = mono_min(next, slot->kill_at);
+        if (slot->old_pid > 0)
+            next = mono_min(next, slot->old_kill_at);
+        if (slot->halting && slot->pid == 0)
+            next = mono_min(next, slot->sweep);
+        next = mono_min(next, upgrade_next(slot));
         if (slot->state == PROGRAM_STATE_BACKOFF)
             next = mono_min(next, slot->again);
         if (has_check(slot))

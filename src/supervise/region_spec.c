@@ -91,10 +91,11 @@ static Program *add(Builder *builder, const char *name, const char *const *envir
 }
 
 // One of our own programs, with the arguments that all of them take; `more` ends with NULL.
-static const char *const *own_argv(Builder *builder, const char *program, const char *const *more)
+static void set_own(Builder *builder, Program *program, const char *own, const char *const *more)
 {
+    program->own = own;
     const char *argv[16] = {
-        arena_printf(builder->arena, "%s/%s", builder->options->programs, program),
+        arena_printf(builder->arena, "%s/%s", builder->options->programs, own),
         "--fleet",
         path(builder, "fleet.yaml"), // its own: a staged push changes one region after the other
         "--dir",
@@ -103,11 +104,11 @@ static const char *const *own_argv(Builder *builder, const char *program, const 
         builder->region->name};
     if (argv[0] == NULL || argv[2] == NULL) {
         builder->failed = true;
-        return NULL;
+        return;
     }
     for (size_t n = 7; *more != NULL; n++)
         argv[n] = *more++;
-    return list(builder, argv);
+    program->argv = list(builder, argv);
 }
 
 static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
@@ -145,7 +146,7 @@ static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
 static void add_backends(Builder *builder, bool database, size_t postgres)
 {
     Program *migrate = add(builder, "migrate", NULL);
-    migrate->argv = own_argv(builder, "wildcam-backend", (const char *const[]){"--migrate", NULL});
+    set_own(builder, migrate, "wildcam-backend", (const char *const[]){"--migrate", NULL});
     if (database)
         program_after(migrate, postgres);
     size_t before = builder->spec->n - 1;
@@ -157,8 +158,9 @@ static void add_backends(Builder *builder, bool database, size_t postgres)
             return;
         }
         Program *backend = add(builder, name, NULL);
-        backend->argv =
-            own_argv(builder, "wildcam-backend", (const char *const[]){"--replica", number, NULL});
+        set_own(builder, backend, "wildcam-backend",
+                (const char *const[]){"--replica", number, NULL});
+        backend->upgrade = PROGRAM_UPGRADE_RESTART;
         backend->ready = PROGRAM_READY_HTTP;
         backend->ready_socket = socket_path(builder, arena_printf(builder->arena, "%s.sock", name));
         backend->ready_path = "/api/health";
@@ -166,10 +168,11 @@ static void add_backends(Builder *builder, bool database, size_t postgres)
     }
 }
 
-static void add_edge(Builder *builder)
+static void add_edge(Builder *builder, unsigned workers)
 {
     Program *configure = add(builder, "edge-conf", NULL);
-    configure->argv = own_argv(builder, "wildcam-edge-conf", (const char *const[]){NULL});
+    set_own(builder, configure, "wildcam-edge-conf", (const char *const[]){NULL});
+    configure->module = "ngx_http_wildcam_module.so";
     size_t before = builder->spec->n - 1;
     Program *nginx = add(builder, "nginx", NULL);
     nginx->argv =
@@ -180,12 +183,19 @@ static void add_edge(Builder *builder)
     nginx->ready_address = builder->region->address;
     nginx->ready_port = builder->region->edge_port;
     program_after(nginx, before);
+    nginx->upgrade = PROGRAM_UPGRADE_HANDOVER;
+    nginx->step_index = before;
+    nginx->configuration = path(builder, "edge/nginx.conf");
+    nginx->pid_file = path(builder, "edge/nginx.pid");
+    nginx->counters = path(builder, "counters");
+    nginx->workers = workers;
 }
 
 static void add_agent(Builder *builder)
 {
     Program *agent = add(builder, "agent", NULL);
-    agent->argv = own_argv(builder, "wildcam-agent", (const char *const[]){NULL});
+    set_own(builder, agent, "wildcam-agent", (const char *const[]){NULL});
+    agent->upgrade = PROGRAM_UPGRADE_RESTART;
     agent->ready = PROGRAM_READY_HTTP;
     agent->ready_socket = socket_path(builder, "agent.sock");
     agent->ready_path = "/v1/ready";
@@ -221,7 +231,7 @@ int region_spec_new(Arena *arena, const Conf *conf, uint32_t region,
     add_agent(&builder);
     size_t postgres = database ? add_postgres(&builder, local) : 0;
     add_backends(&builder, database, postgres);
-    add_edge(&builder);
+    add_edge(&builder, conf->edge.workers);
     const char *lock = arena_printf(arena, "%s/.s.PGSQL.%u.lock", folder, local->database_port);
     builder.spec->stale =
         list(&builder, (const char *const[]){path(&builder, "pg/postmaster.pid"), lock, NULL});

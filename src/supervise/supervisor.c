@@ -62,8 +62,8 @@ static void write_init_pid(const Supervisor *supervisor, const RegionView *regio
 
 static int start_region(Supervisor *supervisor, RegionView *region, Mono now, Error *reterr)
 {
-    int r = region_start(supervisor->options->identity, region->spec, supervisor->alive,
-                         &region->process, reterr);
+    int r = region_start(supervisor->options->identity, region->spec, &region->changes,
+                         supervisor->alive, &region->process, reterr);
     if (r < 0)
         return r;
     memset(region->programs, 0, sizeof region->programs);
@@ -87,14 +87,15 @@ static void back_off(RegionView *region, Mono now)
     set_state(region, REGION_STATE_BACKOFF, now);
 }
 
-static void read_channel(RegionView *region)
+static void read_channel(Supervisor *supervisor, RegionView *region, Mono now)
 {
     char message[REGION_MESSAGE_MAX + 1];
     ssize_t n;
     while (region->process.pid != 0 &&
            (n = recv(region->process.channel, message, REGION_MESSAGE_MAX, MSG_DONTWAIT)) > 0) {
         message[n] = '\0';
-        fleet_state_message(region, message);
+        if (!control_replied(&supervisor->control, region, message, now))
+            fleet_state_message(region, message);
     }
 }
 
@@ -160,9 +161,11 @@ static void do_hang(void *context, RegionView *region, bool hung)
     log_info(hung ? "region hung on purpose" : "region continued", region->spec->name);
 }
 
-static void do_tell(void *context, RegionView *region, const char *message)
+static int do_tell(void *context, RegionView *region, const char *message, Error *reterr)
 {
-    (void)send(region->process.channel, message, strlen(message), MSG_NOSIGNAL);
+    if (send(region->process.channel, message, strlen(message), MSG_NOSIGNAL) >= 0)
+        return 0;
+    return error_errno(reterr, errno, "region '%s' does not take commands", region->spec->name);
 }
 
 static void do_end(void *context, bool now)
@@ -178,7 +181,7 @@ static void do_end(void *context, bool now)
         if (now)
             (void)kill(region->process.pid, SIGKILL);
         else if (!supervisor->fleet.ending)
-            do_tell(context, region, "stop");
+            (void)!do_tell(context, region, "stop", NULL);
         set_state(region, REGION_STATE_ENDING, at);
     }
     if (!supervisor->fleet.ending)
@@ -201,7 +204,7 @@ static void read_signals(Supervisor *supervisor, Mono now)
 // What time brings; the next such instant.
 static Mono advance(Supervisor *supervisor, Mono now)
 {
-    Mono next = MONO_NEVER;
+    Mono next = control_advance(&supervisor->control, now);
     FleetState *fleet = &supervisor->fleet;
     for (size_t i = 0; i < fleet->n; i++) {
         RegionView *region = &fleet->regions[i];
@@ -272,7 +275,7 @@ static int run_loop(Supervisor *supervisor, Error *reterr)
             return error_errno(reterr, errno, "poll");
         now = clock_mono();
         for (size_t i = 0; i < supervisor->fleet.n; i++)
-            read_channel(&supervisor->fleet.regions[i]);
+            read_channel(supervisor, &supervisor->fleet.regions[i], now);
         if (fds[0].revents != 0)
             read_signals(supervisor, now);
         if (fds[1].revents !=
@@ -355,6 +358,8 @@ int supervisor_run(const SupervisorOptions *options, Error *reterr)
     start_all(&supervisor);
     r = run_loop(&supervisor, reterr);
     control_close(&supervisor.control);
+    for (size_t i = 0; i < options->n; i++)
+        changes_done(&regions[i].changes);
     (void)!ftruncate(options->lock, 0); // the file stays: removing it would let two lock two files
     return r;
 }

@@ -31,7 +31,8 @@ static const Verb VERBS[] = {
      "the operator's hand on the steering", verb_traffic},
     {"region", "kill|start|hang|resume|restart|signal REGION ...",
      "break and heal whole regions and their programs", verb_region},
-    {"config", "check|diff [FILE]", "check fleet.yaml; what a change would do", verb_config},
+    {"config", "check|diff|push [FILE]", "check fleet.yaml; what a change would do; take it over",
+     verb_config},
     {"psql", "REGION [--dir DIR] [-- ARGS]", "open a region's database as its owner", verb_psql},
     {"cameras", "...", "camera traffic with a ledger of what was acknowledged", NULL},
     {"drill", "NAME ...", "break something for real and measure", NULL},
@@ -79,9 +80,7 @@ static void print_verbs(FILE *file)
 
 static int verb_help(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    int operands, r = cli_options(verb, NULL, 0, argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 0, 1, reterr);
+    int operands, r = cli_parse(verb, NULL, 0, 0, 1, argc, argv, &operands, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
     if (operands == 0) {
@@ -96,9 +95,7 @@ static int verb_help(const Verb *verb, int argc, char **argv, Error *reterr)
 
 static int verb_version(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    int operands, r = cli_options(verb, NULL, 0, argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 0, 0, reterr);
+    int operands, r = cli_parse(verb, NULL, 0, 0, 0, argc, argv, &operands, reterr);
     if (r == 0)
         (void)printf("wildcam %s\n", WILDCAM_VERSION);
     return r < 0 ? r : 0;
@@ -131,6 +128,13 @@ int cli_operands(const Verb *verb, int operands, int least, int most, Error *ret
     int r = error_set(reterr, ERROR_USAGE,
                       operands < least ? "something is missing" : "too many arguments");
     return error_hint(reterr, r, "usage: wildcam %s %s", verb->name, verb->usage);
+}
+
+int cli_parse(const Verb *verb, const Option *options, size_t n, int least, int most, int argc,
+              char **argv, int *ret_operands, Error *reterr)
+{
+    int r = cli_options(verb, options, n, argc, argv, ret_operands, reterr);
+    return r != 0 ? r : cli_operands(verb, *ret_operands, least, most, reterr);
 }
 
 int cli_main(int argc, char **argv)

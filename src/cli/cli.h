@@ -23,6 +23,10 @@ int cli_options(const Verb *verb, const Option *options, size_t n, int argc, cha
 // Refuses operands beyond `most` and fewer than `least`, with the usage.
 int cli_operands(const Verb *verb, int operands, int least, int most, Error *reterr) MUST_CHECK;
 
+// Both at once. 1: the help was printed, 0: go on.
+int cli_parse(const Verb *verb, const Option *options, size_t n, int least, int most, int argc,
+              char **argv, int *ret_operands, Error *reterr) MUST_CHECK;
+
 int verb_up(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_down(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_status(const Verb *verb, int argc, char **argv, Error *reterr);

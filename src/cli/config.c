@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// config: check fleet.yaml as a whole; say what a change would do, before anything is told of it.
+// config: check fleet.yaml as a whole; say what a change would do, before anything is told of it;
+// push it to a running fleet, region by region (push.h).
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "context.h"
 #include "files.h"
 #include "plan_effects.h"
+#include "push_verb.h"
 
 static int print_check(const char *file, const Conf *conf, const ConfProblems *problems,
                        Error *reterr)
@@ -87,30 +89,10 @@ static int diff(const char *from, const char *to, Error *reterr)
     return plan_effects_print(&old->model, &new->model, stdout, reterr);
 }
 
-int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
+static int diff_with(const char *dir, const char *from, const char *file, Error *reterr)
 {
-    const char *dir = NULL, *from = NULL;
-    bool json = false;
-    const Option options[] = {
-        {"dir", "DIR", "folder of the running fleet (default ./run)", &dir, NULL},
-        {"from", "FILE", "diff: compare with this, not with what runs", &from, NULL},
-        {"json", NULL, "check: for programs", NULL, &json},
-    };
-    int operands,
-        r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 1, 2, reterr);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    const char *file = operands == 2 ? argv[2] : "fleet.yaml";
-    if (strcmp(argv[1], "check") == 0)
-        return check(file, json, reterr);
-    if (strcmp(argv[1], "diff") != 0)
-        return error_set(reterr, ERROR_USAGE, "unknown action '%s'; allowed: check, diff", argv[1]);
-    if (json)
-        return error_set(reterr, ERROR_USAGE, "option '--json' belongs to 'config check'");
     LayoutPath path, running;
-    r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
+    int r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
     if (r < 0)
         return r;
     running = layout_dir(path.text, "fleet.yaml");
@@ -119,4 +101,70 @@ int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
         return error_hint(reterr, r, "Give another file by --from.");
     }
     return diff(from != NULL ? from : running.text, file, reterr);
+}
+
+// An option that the action does not know is a mistake, not a wish.
+static int check_options(const char *action, const char *from, bool json, const PushOptions *push,
+                         Error *reterr)
+{
+    bool pushes = strcmp(action, "push") == 0;
+    const struct {
+        bool given, allowed;
+        const char *option, *owner;
+    } rows[] = {
+        {from != NULL, strcmp(action, "diff") == 0, "from", "diff"},
+        {json, strcmp(action, "diff") != 0, "json", "check' and 'config push"},
+        {push->region != NULL, pushes, "region", "push"},
+        {push->watch != NULL, pushes, "watch", "push"},
+        {push->yes, pushes, "yes", "push"},
+        {push->go_on, pushes, "continue", "push"},
+        {push->back, pushes, "back", "push"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].given && !rows[i].allowed)
+            return error_set(reterr, ERROR_USAGE, "option '--%s' belongs to 'config %s'",
+                             rows[i].option, rows[i].owner);
+    if (push->go_on && push->back)
+        return error_set(reterr, ERROR_USAGE, "'--continue' or '--back', not both");
+    if ((push->go_on || push->back) && push->file != NULL)
+        return error_set(reterr, ERROR_USAGE,
+                         "'--%s' takes no file: it is about the push on its way",
+                         push->go_on ? "continue" : "back");
+    if (push->back && push->region != NULL)
+        return error_set(reterr, ERROR_USAGE, "'--back' is about every region that got the file");
+    return 0;
+}
+
+int verb_config(const Verb *verb, int argc, char **argv, Error *reterr)
+{
+    const char *from = NULL;
+    PushOptions push = {0};
+    const Option options[] = {
+        {"dir", "DIR", "folder of the running fleet (default ./run)", &push.dir, NULL},
+        {"from", "FILE", "diff: compare with this, not with what runs", &from, NULL},
+        {"region", "REGION", "push: this one first, and stop there", &push.region, NULL},
+        {"watch", "T", "push: watch each region for so long (15s)", &push.watch, NULL},
+        {"yes", NULL, "push: do not ask", NULL, &push.yes},
+        {"continue", NULL, "push: go on with what was begun", NULL, &push.go_on},
+        {"back", NULL, "push: take back what was begun", NULL, &push.back},
+        {"json", NULL, "check, push: for programs", NULL, &push.json},
+    };
+    int operands,
+        r = cli_parse(verb, options, ARRAY_SIZE(options), 1, 2, argc, argv, &operands, reterr);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    push.file = operands == 2 ? argv[2] : NULL;
+    const char *action = argv[1], *file = operands == 2 ? argv[2] : "fleet.yaml";
+    bool known =
+        strcmp(action, "check") == 0 || strcmp(action, "diff") == 0 || strcmp(action, "push") == 0;
+    if (!known)
+        return error_set(reterr, ERROR_USAGE, "unknown action '%s'; allowed: check, diff, push",
+                         action);
+    r = check_options(action, from, push.json, &push, reterr);
+    if (r < 0)
+        return r;
+    if (strcmp(action, "check") == 0)
+        return check(file, push.json, reterr);
+    return strcmp(action, "diff") == 0 ? diff_with(push.dir, from, file, reterr)
+                                       : push_run(&push, reterr);
 }

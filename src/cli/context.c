@@ -3,8 +3,11 @@
 #include "context.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "alloc.h"
 #include "buf.h"
+#include "control.h"
 #include "files.h"
 #include "tell.h"
 
@@ -77,4 +80,42 @@ int context_no_agent(Error *reterr)
 int context_running(int r, Error *reterr)
 {
     return r == ERROR_NOT_FOUND ? error_hint(reterr, r, "Start one with 'wildcam up'.") : r;
+}
+
+int context_tell(const char *dir, const char *command, int64_t timeout_ns, json_t **ret_answer,
+                 Error *reterr)
+{
+    char *text CLEANUP(alloc_freep) = NULL;
+    *ret_answer = NULL;
+    int r = context_running(control_ask(dir, command, timeout_ns, &text, reterr), reterr);
+    if (r < 0)
+        return r;
+    json_t *root = json_loads(text, 0, NULL);
+    // An answer without "ok" is a report.
+    if (root != NULL && !json_is_false(json_object_get(root, "ok"))) {
+        *ret_answer = root;
+        return 0;
+    }
+    const char *error = json_string_value(json_object_get(root, "error"));
+    const char *hint = json_string_value(json_object_get(root, "hint"));
+    r = error_set(reterr, ERROR_CONFLICT, "%s", error != NULL ? error : "malformed answer");
+    if (hint != NULL && hint[0] != '\0')
+        r = error_hint(reterr, r, "%s", hint);
+    json_decref(root);
+    return r;
+}
+
+void context_last_line(const char *path, char *line, size_t size)
+{
+    char text[1024];
+    line[0] = '\0';
+    FILE *file = fopen(path, "re");
+    if (file != NULL && fseek(file, -(long)sizeof text, SEEK_END) < 0)
+        rewind(file);
+    while (file != NULL && fgets(text, sizeof text, file) != NULL)
+        if (text[0] != '\n')
+            (void)snprintf(line, size, "%.*s", (int)size - 1, text);
+    if (file != NULL)
+        (void)fclose(file);
+    line[strcspn(line, "\n")] = '\0';
 }

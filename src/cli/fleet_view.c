@@ -2,9 +2,12 @@
 // fleet_view: see fleet_view.h.
 #include "fleet_view.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "alloc.h"
+#include "buf.h"
 #include "clock.h"
 
 // The same fields as an agent states; what only it knows is null.
@@ -121,6 +124,33 @@ static void merge_alarms(json_t *merged, const json_t *list, const char *region)
     }
 }
 
+// Regions that run another file than the accepted one: a push is on its way, or was left half-way.
+static void compare_files(const Conf *conf, json_t *alarms, const json_t *regions)
+{
+    Buf names CLEANUP(buf_done) = BUF_INIT(4096);
+    const char *first = NULL;
+    char accepted[17];
+    size_t i;
+    const json_t *region;
+    (void)snprintf(accepted, sizeof accepted, "%016" PRIx64, conf->model.config_hash);
+    json_array_foreach(regions, i, region)
+    {
+        const char *hash = text_of(region, "config_hash");
+        if (hash[0] == '\0' || strcmp(hash, accepted) == 0)
+            continue;
+        buf_printf(&names, "%s%s runs generation %lld (%s)", first != NULL ? "; " : "",
+                   text_of(region, "region"),
+                   (long long)json_integer_value(json_object_get(region, "generation")), hash);
+        first = first != NULL ? first : text_of(region, "region");
+    }
+    if (first == NULL)
+        return;
+    buf_printf(&names, "; accepted is generation %u (%s)", conf->model.generation, accepted);
+    (void)json_array_append_new(alarms, json_pack("{s:s,s:s,s:s,s:n,s:s}", "name", "config_differs",
+                                                  "title", "regions run different files", "text",
+                                                  buf_text(&names), "since_ms", "region", first));
+}
+
 json_t *fleet_view_merge(const Conf *conf, const AgentAnswer *answers)
 {
     json_t *regions = json_array(), *intents = json_array(), *alarms = json_array();
@@ -141,6 +171,7 @@ json_t *fleet_view_merge(const Conf *conf, const AgentAnswer *answers)
         merge_alarms(alarms, json_object_get(answer->body, "alarms"), conf->model.regions[i].name);
     }
     drop_inert(intents);
+    compare_files(conf, alarms, regions);
     if (gateways == NULL)
         gateways = json_array();
     if (generation == NULL)

@@ -49,9 +49,7 @@ int verb_psql(const Verb *verb, int argc, char **argv, Error *reterr)
     const char *dir = NULL;
     const Option options[] = {{"dir", "DIR", "state folder (default ./run)", &dir, NULL}};
     int operands,
-        r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 1, 1000, reterr);
+        r = cli_parse(verb, options, ARRAY_SIZE(options), 1, 1000, argc, argv, &operands, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
     Context context CLEANUP(context_done) = {0};

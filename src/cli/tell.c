@@ -42,6 +42,16 @@ void tell_error(const char *verb, const Error *err)
         (void)fprintf(stderr, "%s\n", hint + 1);
 }
 
+bool tell_agreed(bool yes)
+{
+    if (yes || isatty(STDIN_FILENO) != 1)
+        return yes;
+    char line[16];
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "Do it? [y/N] ");
+    return fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+}
+
 const char *tell_duration(int64_t ms, char text[TELL_DURATION_MAX])
 {
     if (ms < 1000)

@@ -24,6 +24,8 @@ const char *tell_begin(FILE *file, TellColour colour);
 const char *tell_end(FILE *file, TellColour colour);
 // "wildcam VERB: text", a hint on its own line, to stderr.
 void tell_error(const char *verb, const Error *err);
+// True: `yes`, or somebody at the terminal says so.
+bool tell_agreed(bool yes);
 // "230 ms", "4.2 s", "3 min", "5 h", "2 d".
 #define TELL_DURATION_MAX 32
 const char *tell_duration(int64_t ms, char text[TELL_DURATION_MAX]);

@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "ip.h"
 #include "parse.h"
+#include "tell.h"
 #include "traffic_projection.h"
 #include "utf8.h"
 
@@ -126,16 +127,6 @@ static char *encode(const TrafficWish *wish)
     return text;
 }
 
-static bool agreed(bool yes)
-{
-    if (yes || isatty(STDIN_FILENO) != 1)
-        return yes;
-    char line[16];
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "Do it? [y/N] ");
-    return fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
-}
-
 // Agents one after the other until one takes it: an intent that two stamped would be two wishes.
 static int post(const Context *context, const char *body, bool json, Error *reterr)
 {
@@ -187,7 +178,7 @@ static int run(const Context *context, const Action *action, char **operands, co
         return r;
     // Taking a wish back or forgetting flaps takes nothing away from anybody.
     bool asks = strcmp(action->name, "release") != 0 && strcmp(action->name, "reset") != 0;
-    if (asks && !agreed(given->yes)) {
+    if (asks && !tell_agreed(given->yes)) {
         r = error_set(reterr, ERROR_USAGE, "not done");
         return error_hint(reterr, r, "Without a terminal say --yes.");
     }

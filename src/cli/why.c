@@ -152,9 +152,7 @@ int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
         {"json", NULL, "for programs", NULL, &json},
     };
     int operands,
-        r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 0, 0, reterr);
+        r = cli_parse(verb, options, ARRAY_SIZE(options), 0, 0, argc, argv, &operands, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
     Ip ip;

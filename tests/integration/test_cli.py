@@ -98,7 +98,7 @@ def test_unknown_options_name_the_allowed_ones(verb):
     (["region", "frob"], "unknown action 'frob'; allowed: kill, start, hang, resume, restart, signal"),
     (["region", "kill"], "something is missing"),
     (["config"], "something is missing"),
-    (["config", "frob"], "unknown action 'frob'; allowed: check, diff"),
+    (["config", "frob"], "unknown action 'frob'; allowed: check, diff, push"),
     (["psql"], "something is missing"),
     (["drill"], "which drill?"),
     (["cameras", "x"], "unexpected argument 'x'"),

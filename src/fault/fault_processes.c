@@ -174,3 +174,19 @@ void fault_processes_done(FaultProcesses *list)
         files_close(list->items[i].fd);
     list->n = 0;
 }
+
+int fault_processes_main(pid_t init, pid_t inner, pid_t *ret_pid, Error *reterr)
+{
+    char space[64];
+    if (!namespace_of(init, space))
+        return error_errno(reterr, errno, "PID namespace of process %ld", (long)init);
+    SeenList seen = {0};
+    int r = list_namespace(space, &seen, reterr);
+    bool found = false;
+    for (size_t i = 0; i < seen.n && !found; i++) {
+        if ((found = seen.items[i].inner == inner))
+            *ret_pid = seen.items[i].pid;
+    }
+    free(seen.items);
+    return r < 0 || found ? r : error_set(reterr, ERROR_NOT_FOUND, "it has just ended");
+}

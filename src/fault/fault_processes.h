@@ -18,6 +18,8 @@ typedef struct FaultProcesses {
     } items[FAULT_PROCESSES_MAX];
 } FaultProcesses;
 
+// The process with number `inner` in the namespace of `init`, as we see it. ERROR_NOT_FOUND.
+int fault_processes_main(pid_t init, pid_t inner, pid_t *ret_pid, Error *reterr) MUST_CHECK;
 // Adds the process with number `inner` in the namespace of `init`, and all its descendants, those
 // that are not in the list yet. Returns how many were added.
 int fault_processes_add(FaultProcesses *list, pid_t init, pid_t inner, Error *reterr) MUST_CHECK;

@@ -106,7 +106,8 @@ static int check_addresses(const Fault *fault, const Conf *conf, Error *reterr)
 static void add_rules(Rules *rules)
 {
     const Fault *fault = rules->fault;
-    if (fault->kind == FAULT_LOSS)
+    // nft refuses a bound that every number is below.
+    if (fault->kind == FAULT_LOSS && fault->value < PPM_ONE)
         (void)snprintf(rules->verdict, sizeof rules->verdict,
                        "numgen random mod %u < %" PRId64 " counter drop", PPM_ONE, fault->value);
     else

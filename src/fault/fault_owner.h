@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// fault_owner: what is done inside a folder of the fleet is done with its owner's effective ids:
+// root must not follow links that somebody else can make. Nothing changes for a normal user.
+#pragma once
+#include <sys/types.h>
+
+#include "error.h"
+
+typedef struct FaultOwner {
+    uid_t uid; // of the folder
+    gid_t gid;
+} FaultOwner;
+
+int fault_owner_of(const char *folder, FaultOwner *ret_owner, Error *reterr) MUST_CHECK;
+void fault_owner_become(const FaultOwner *owner);
+void fault_owner_leave(const FaultOwner *owner);

@@ -7,6 +7,7 @@
 #include "http_server.h"
 
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@
 #define SWALLOW_BYTES (1U << 20)   // of a body without a length that is too large: then cut
 #define QUIET_NS (250 * NS_PER_MS) // how long a drain lets kept connections tell that they end
 #define DRAIN_TICK_MS 20
+#define DRAIN_ACCEPTS 1024 // rounds of accepting what waits; each takes several
 
 struct HttpServer {
     HttpServerOptions options; // routes and context are the caller's
@@ -359,6 +361,16 @@ static void on_drain_tick(uv_timer_t *timer)
     server->drained(server->options.context);
 }
 
+// Whoever has connected may have sent a request already, which must not be repeated; closing the
+// listening socket would reset them. Nobody new finds the path.
+static void accept_waiting(HttpServer *server)
+{
+    http_socket_hide(&server->socket);
+    struct pollfd waiting = {.fd = server->socket.fd, .events = POLLIN};
+    for (int i = 0; i < DRAIN_ACCEPTS && poll(&waiting, 1, 0) > 0; i++)
+        run(server);
+}
+
 void http_server_drain(HttpServer *server, int64_t grace_ns, void (*drained)(void *context))
 {
     if (server->draining)
@@ -367,6 +379,7 @@ void http_server_drain(HttpServer *server, int64_t grace_ns, void (*drained)(voi
     server->drained = drained;
     server->drain_begun = clock_mono();
     server->drain_end = mono_add(server->drain_begun, grace_ns);
+    accept_waiting(server);
     stop_listening(server);
     (void)uv_timer_start(&server->drain_timer, on_drain_tick, 0, DRAIN_TICK_MS);
 }

@@ -121,7 +121,7 @@ int http_socket_listen(const char *path, unsigned mode, HttpSocket *ret_socket, 
     return 0;
 }
 
-void http_socket_done(HttpSocket *socket)
+void http_socket_hide(HttpSocket *socket)
 {
     CLEANUP(fd_closep) int folder = -1;
     struct stat st;
@@ -129,6 +129,11 @@ void http_socket_done(HttpSocket *socket)
         lstat(socket->path, &st) == 0 && st.st_dev == socket->device && st.st_ino == socket->inode)
         (void)unlink(socket->path);
     socket->path[0] = '\0';
+}
+
+void http_socket_done(HttpSocket *socket)
+{
+    http_socket_hide(socket);
     if (socket->fd >= 0)
         files_close(socket->fd);
     socket->fd = -1;

@@ -17,6 +17,8 @@ typedef struct HttpSocket {
 // when it is too long for sun_path.
 int http_socket_listen(const char *path, unsigned mode, HttpSocket *ret_socket,
                        Error *reterr) MUST_CHECK;
+// Removes the path if it is still ours; whoever has connected is still to be accepted.
+void http_socket_hide(HttpSocket *socket);
 // Closes the descriptor unless it was handed over (fd -1), and removes the path if it is still
 // ours.
 void http_socket_done(HttpSocket *socket);

@@ -242,6 +242,29 @@ static void test_drain_waits_for_the_exchange(void **state)
     loop_until(&world->loop, &world->drained, 1);
 }
 
+static void test_drain_answers_who_has_connected_before(void **state)
+{
+    World *world = *state;
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    (void)snprintf(un.sun_path, sizeof un.sun_path, "%s", world->socket);
+    static const char REQUEST[] = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fds[50];
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], (const struct sockaddr *)&un, sizeof un), 0);
+        assert_int_equal(send(fds[i], REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL),
+                         sizeof REQUEST - 1);
+    }
+    http_server_drain(world->server, 5 * NS_PER_S, on_drained);
+    loop_until(&world->loop, &world->drained, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        char answer[16] = "";
+        assert_true(recv(fds[i], answer, sizeof answer - 1, 0) > 0);
+        assert_memory_equal(answer, "HTTP/1.1 200", 12);
+        assert_int_equal(close(fds[i]), 0);
+    }
+}
+
 static void test_drain_ends_at_its_grace(void **state)
 {
     World *world = *state;
@@ -529,6 +552,7 @@ int main(void)
         T(test_client_leaves_before_the_answer),
         T(test_server_freed_before_the_answer),
         T(test_drain_waits_for_the_exchange),
+        T(test_drain_answers_who_has_connected_before),
         T(test_drain_ends_at_its_grace),
         T(test_failures_are_hard_or_soft),
         T(test_refused_over_tcp_is_hard),

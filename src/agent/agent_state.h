@@ -87,6 +87,8 @@ struct Agent {
     Publisher *publisher;
     Evidence *evidence;
     EvidenceEdge *edges; // [n_regions], scratch
+    uint64_t shed;       // requests that the edge has shed ...
+    Mono shed_at;        // ... the last of them; MONO_DISTANT: none
     Recording *recording;
     Renewal *renewal;
     Journal journal;

@@ -17,6 +17,7 @@
     X(ALONE, "alone", "too few fresh observers")                                                   \
     X(SICK, "sick", "observer is sick")                                                            \
     X(EVIDENCE, "evidence", "counters of the edge not readable")                                   \
+    X(SHEDDING, "shedding", "requests are shed: no capacity is left")                              \
     X(CORE, "core", "the core refused an event")
 
 typedef enum AlarmKind {

@@ -145,8 +145,12 @@ static void put_edge(const Scrape *scrape)
             edge.retries_refused);
     counter(scrape, "wildcam_edge_evacuated_total",
             "Requests moved away from a target that stalled", edge.evacuated);
-    counter(scrape, "wildcam_edge_shed_total", "Requests refused at once with 503 and Retry-After",
+    counter(scrape, "wildcam_edge_shed_total",
+            "Requests answered 503 with Retry-After since no capacity was left; no errors",
             edge.shed);
+    counter(scrape, "wildcam_edge_shed_forwarded_total",
+            "Requests of other edges refused for the same reason; those edges count them as shed",
+            edge.shed_peer);
     counter(scrape, "wildcam_edge_forwarded_total", "Requests handed to another region",
             edge.forwarded);
     counter(scrape, "wildcam_edge_cache_hits_total", "Answers from the cache", edge.cache_hit);

@@ -111,6 +111,7 @@ static void add_totals(EvidenceTotals *totals, const CountersEdge *now, const Co
     totals->retries_refused += delta(now->retries_refused, before->retries_refused);
     totals->evacuated += delta(now->evacuated, before->evacuated);
     totals->shed += delta(now->shed, before->shed);
+    totals->shed_peer += delta(now->shed_peer, before->shed_peer);
     totals->forwarded += delta(now->forwarded, before->forwarded);
     totals->peer_refused += delta(now->peer_refused, before->peer_refused);
     totals->plan_refused += delta(now->plan_refused, before->plan_refused);

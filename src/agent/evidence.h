@@ -15,8 +15,8 @@
 typedef struct Evidence Evidence;
 
 typedef struct EvidenceTotals { // since the agent's start, over all workers
-    uint64_t requests, responses_5xx, retries, retries_refused, evacuated, shed, forwarded,
-        peer_refused, plan_refused, no_target, cache_hit, cache_miss, damaged;
+    uint64_t requests, responses_5xx, retries, retries_refused, evacuated, shed, shed_peer,
+        forwarded, peer_refused, plan_refused, no_target, cache_hit, cache_miss, damaged;
     uint32_t workers;     // files that were written to within the last 5 s
     uint64_t oldest_plan; // number of the oldest plan in use by such a worker; 0: none
 } EvidenceTotals;

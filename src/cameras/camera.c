@@ -117,7 +117,9 @@ static void answered(Traffic *traffic, Camera *camera, Line *line, Mono now)
     const HttpAnswer *answer = &line->connection.answer;
     TryResult result = TRY_OK;
     camera->request.status = (uint16_t)answer->status;
-    if (!policy_status_ok(answer->status))
+    if (answer->status == 503 && answer->shed && answer->retry_after)
+        result = TRY_SHED;
+    else if (!policy_status_ok(answer->status))
         result = TRY_STATUS;
     else if (camera->request.write && !acknowledge(traffic, camera, answer))
         result = TRY_GARBAGE;

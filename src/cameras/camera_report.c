@@ -82,8 +82,8 @@ static void text_traffic(Buf *buf, const CameraReport *report)
         buf_printf(buf, " %s %" PRIu32, report->conf->model.regions[i].name, report->clients[i]);
     buf_printf(buf,
                "\nfailed at the first try  %" PRIu64 "\nfailed after the retry   %" PRIu64
-               "\nreconnected              %" PRIu64 "\n",
-               stats->failed_first_try, stats->failed, stats->reconnects);
+               "\nshed for lack of room    %" PRIu64 "\nreconnected              %" PRIu64 "\n",
+               stats->failed_first_try, stats->failed, stats->shed, stats->reconnects);
     for (int i = TRY_STATUS; i < TRY_MAX; i++) {
         if (stats->first_results[i] > 0)
             buf_printf(buf, "  first tries: %-10s %" PRIu64 "\n", try_result_name((TryResult)i),

@@ -13,6 +13,7 @@ void http_answer_begin(HttpAnswer *answer)
     answer->state = HTTP_ANSWER_STATUS;
     answer->status = 0;
     answer->close = answer->chunked = answer->has_length = false;
+    answer->retry_after = answer->shed = false;
     answer->left = 0;
     answer->header_bytes = answer->line_len = answer->body_len = 0;
     answer->region[0] = answer->body[0] = '\0';
@@ -60,6 +61,10 @@ static HttpAnswerState read_header(HttpAnswer *answer)
         answer->chunked = true;
     } else if ((value = header_value(answer, "Connection")) != NULL) {
         answer->close = answer->close || strcasecmp(value, "close") == 0;
+    } else if (header_value(answer, "Retry-After") != NULL) {
+        answer->retry_after = true;
+    } else if (header_value(answer, "Wildcam-Shed") != NULL) {
+        answer->shed = true;
     } else if ((value = header_value(answer, "Wildcam-Region")) != NULL) {
         size_t len = strlen(value);
         if (len < sizeof answer->region)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // http_answer: reads one HTTP/1.1 answer piece by piece. Pure. Strict where cutting an answer at
 // the wrong place would mix two (both lengths, bad numbers: refused), deaf for everything else: it
-// keeps the status, whether the connection ends, which region answered, and the first bytes of the
-// body.
+// keeps the status, whether the connection ends, which region answered, whether it shed the
+// request, and the first bytes of the body.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ typedef struct HttpAnswer {
     int status;
     bool close; // the connection carries no further request
     bool chunked, has_length;
-    uint64_t left; // of the body or chunk
+    bool retry_after, shed; // headers Retry-After and Wildcam-Shed are there
+    uint64_t left;          // of the body or chunk
     size_t header_bytes;
     char line[HTTP_ANSWER_LINE];
     size_t line_len;

@@ -4,8 +4,8 @@
 
 const char *try_result_name(TryResult result)
 {
-    static const char *const NAMES[TRY_MAX] = {"none",   "ok",     "status",  "connect",
-                                               "closed", "silent", "garbage", "unsent"};
+    static const char *const NAMES[TRY_MAX] = {"none",   "ok",      "status", "connect", "closed",
+                                               "silent", "garbage", "unsent", "shed"};
     return (unsigned)result < TRY_MAX ? NAMES[result] : "?";
 }
 
@@ -16,7 +16,7 @@ bool policy_status_ok(int status)
 
 PolicyStep policy_next(const PolicyTry *attempt, TryResult result)
 {
-    if (result == TRY_OK)
+    if (result == TRY_OK || result == TRY_SHED)
         return POLICY_DONE;
     if (result == TRY_CLOSED && attempt->reused && !attempt->any_byte && attempt->idempotent)
         return POLICY_RECONNECT;

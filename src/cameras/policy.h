@@ -6,6 +6,10 @@
 //              the same again on a fresh one (RFC 9112 9.3.1); no failed try, every reload causes
 //              it
 //   retry      the try failed: once more, at the other gateway, if the request is idempotent
+//
+// A request that the fleet sheds (503 with Retry-After and Wildcam-Shed: it is at its capacity) is
+// neither: nothing is broken, and a second try would only double the load that is too much already.
+// The camera leaves it; what it sends next comes when it is due.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,10 +28,16 @@ typedef enum TryResult {
     TRY_SILENT,  // no byte for too long
     TRY_GARBAGE, // not HTTP, or not what was asked for
     TRY_UNSENT,  // never tried: every client was busy for too long
+    TRY_SHED,    // answered "no capacity, come again later"
     TRY_MAX,
 } TryResult;
 
 const char *try_result_name(TryResult result);
+// Shed is no failure: the fleet worked as it should.
+static inline bool try_failed(TryResult result)
+{
+    return result != TRY_OK && result != TRY_SHED;
+}
 
 typedef struct PolicyTry {
     bool idempotent;

@@ -31,13 +31,14 @@ void stats_init(Stats *stats)
 
 void stats_add(Stats *stats, const CameraRequest *request)
 {
-    bool first_failed = request->first != TRY_OK, failed = request->last != TRY_OK;
+    bool first_failed = try_failed(request->first), failed = try_failed(request->last);
     stats->requests++;
     stats->writes += request->write;
     stats->failed += failed;
     stats->failed_idempotent += failed && request->idempotent;
     stats->failed_first_try += first_failed;
     stats->failed_first_try_idempotent += first_failed && request->idempotent;
+    stats->shed += request->last == TRY_SHED;
     stats->client_retries += request->tries > 1;
     stats->reconnects += request->reconnects;
     stats->first_results[request->first]++;
@@ -57,6 +58,7 @@ void stats_merge(Stats *stats, const Stats *other)
     stats->failed_idempotent += other->failed_idempotent;
     stats->failed_first_try += other->failed_first_try;
     stats->failed_first_try_idempotent += other->failed_first_try_idempotent;
+    stats->shed += other->shed;
     stats->client_retries += other->client_retries;
     stats->reconnects += other->reconnects;
     for (int i = 0; i < TRY_MAX; i++)

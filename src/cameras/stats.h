@@ -15,6 +15,7 @@
     X(failed_first_try)                                                                            \
     X(failed_idempotent)                                                                           \
     X(failed_first_try_idempotent)                                                                 \
+    X(shed)                                                                                        \
     X(client_retries)                                                                              \
     X(reconnects)
 
@@ -24,6 +25,7 @@ typedef struct Stats {
     uint64_t failed_idempotent; // of these, idempotent ones
     uint64_t failed_first_try;
     uint64_t failed_first_try_idempotent;
+    uint64_t shed; // answered "no capacity, come again later": not among the failed
     uint64_t client_retries, reconnects;
     uint64_t first_results[TRY_MAX];
     int64_t worst_ns;

@@ -10,6 +10,9 @@
 
 #define LOAD_STEPS                                                                                 \
     8U // loads travel in eighths of the capacity, or every report would be a new plan
+// A region that sheds what exceeds its capacity serves its capacity and now and then one more: that
+// is still the level of all of it, or nobody would be expected to have room.
+#define LOAD_NOISE 32U // a part of the capacity
 #define LOAD_FALL_NS (10 * NS_PER_S)
 #define OFFSET_PEERS 2 // with one peer nobody can say whose clock is wrong
 
@@ -66,16 +69,23 @@ static uint32_t level_rps(uint32_t capacity, uint32_t level)
     return (uint32_t)((uint64_t)capacity * level / LOAD_STEPS);
 }
 
+static uint32_t level_most(uint32_t capacity, uint32_t level)
+{
+    return level_rps(capacity, level) + (level == LOAD_STEPS ? capacity / LOAD_NOISE : 0);
+}
+
 void load_advance(Step *step)
 {
     Self *self = &step->state->self;
     uint32_t capacity = step->model->regions[step->tables->own].capacity_rps;
     uint32_t level = self->load_level > 0 ? self->load_level : 1;
     const uint32_t most = LOAD_STEPS * LOAD_MAX;
-    while (level < most && self->load_rps > level_rps(capacity, level))
+    while (level < most && self->load_rps > level_most(capacity, level))
         level++;
     bool low = level > 1 && (uint64_t)self->load_rps * LOAD_STEPS * 4 <
                                 (uint64_t)capacity * (4 * level - 5); // 5/4 of a step below
+    if (level == LOAD_STEPS + 1) // the first second over the capacity holds a burst: not for ever
+        low = self->load_rps <= capacity + capacity / LOAD_NOISE / 2;
     if (level > self->load_level || !low) {
         self->load_low_since = MONO_NEVER;
     } else if (self->load_low_since.ns == INT64_MAX) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// drill_measure: what the run's files say: the request log, the ledger, the edges' counters, the
-// databases.
+// drill_measure: what the run left behind: the request log, the ledger, the edges' counters, the
+// databases, and the timeline of all plans. It knows of the faults only when they began and ended.
 #include <stdio.h>
 
 #include "clock.h"
@@ -10,6 +10,7 @@
 #include "verify.h"
 
 #define LOG_MAX ((size_t)2 << 30)
+#define GRACE_NS (6 * NS_PER_S) // after healing, a verdict may still come from what was seen before
 
 int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t *ret_acknowledged)
 {
@@ -29,7 +30,10 @@ int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t 
     return 0;
 }
 
-int drill_find_run(Drill *drill)
+typedef void OnRequest(Drill *drill, const CameraRequest *request, void *context);
+
+// Every request of the log, in the order in which they ended.
+static int read_log(Drill *drill, OnRequest *run, void *context)
 {
     LayoutPath path = layout_dir(drill->options->dir, "cameras.requests");
     char *bytes CLEANUP(free_textp) = NULL;
@@ -39,11 +43,45 @@ int drill_find_run(Drill *drill)
         return r;
     Cursor cursor = cursor_of(bytes, len);
     RecordsItem item;
-    if (records_next(&cursor, &item) != RECORDS_START)
-        return error_set(drill->reterr, ERROR_FORMAT, "%s: no start of a run", path.text);
-    drill->run = item.u.start.run;
-    drill->report->seed = item.u.start.run;
+    while ((r = records_next(&cursor, &item)) > 0) {
+        if (r == RECORDS_START && drill->run == 0)
+            drill->run = item.u.start.run;
+        if (r == RECORDS_REQUEST && run != NULL)
+            run(drill, &item.u.request, context);
+    }
+    if (r < 0)
+        return error_set(drill->reterr, r, "%s: byte %zu: not a request log", path.text, cursor.at);
     return 0;
+}
+
+int drill_find_run(Drill *drill)
+{
+    int r = read_log(drill, NULL, NULL);
+    if (r == 0 && drill->run == 0)
+        return error_set(drill->reterr, ERROR_FORMAT, "the request log has no start of a run");
+    drill->report->seed = drill->run;
+    return r;
+}
+
+typedef struct Median {
+    uint64_t edges;
+    Stats stats;
+} Median;
+
+static void add_to_median(Drill *drill, const CameraRequest *request, void *context)
+{
+    Median *median = context;
+    if (request->first == TRY_OK && (median->edges >> request->first_gateway & 1) != 0)
+        stats_add(&median->stats, request);
+}
+
+int drill_median(Drill *drill, uint64_t edges, int64_t *ret_ns)
+{
+    Median median = {.edges = edges};
+    stats_init(&median.stats);
+    int r = read_log(drill, add_to_median, &median);
+    *ret_ns = stats_quantile_ns(&median.stats, PPM_ONE / 2);
+    return r;
 }
 
 static void keep_failure(Drill *drill, const CameraRequest *request)
@@ -57,66 +95,176 @@ static void keep_failure(Drill *drill, const CameraRequest *request)
     report->failures[report->n_failures++].request = *request;
 }
 
-static int read_log(Drill *drill)
+typedef struct Span {
+    Mono first, last;
+    Mono failed; // the last first try that failed at a surviving edge during the fault
+} Span;
+
+static bool is_in(const DrillScope *scope, Mono at)
 {
-    LayoutPath path = layout_dir(drill->options->dir, "cameras.requests");
-    char *bytes CLEANUP(free_textp) = NULL;
-    size_t len;
-    int r = files_read(path.text, LOG_MAX, &bytes, &len, drill->reterr);
+    return at.ns >= scope->begin.ns && at.ns < scope->end.ns;
+}
+
+static void add_request(Drill *drill, const CameraRequest *request, void *context)
+{
+    DrillReport *report = drill->report;
+    Span *span = context;
+    uint64_t dead = drill_dead_edges(drill);
+    DrillScope *whole = &report->whole;
+    const Stats *side = stats_side(&whole->surviving, &whole->dead, dead, request);
+    stats_add(stats_side(&whole->surviving, &whole->dead, dead, request), request);
+    for (uint32_t i = 0; i < report->n_phases; i++) {
+        DrillScope *phase = &report->phases[i];
+        if (is_in(phase, request->scheduled))
+            stats_add(stats_side(&phase->surviving, &phase->dead, dead, request), request);
+    }
+    if (request->last != TRY_OK || (side == &whole->surviving && request->first != TRY_OK))
+        keep_failure(drill, request);
+    span->first = mono_min(span->first, request->scheduled);
+    span->last = mono_max(span->last, request->ended);
+    // What failed after healing belongs to healing.
+    if (side == &whole->surviving && request->first != TRY_OK &&
+        request->first_ended.ns > drill->fault.ns && request->scheduled.ns < drill->healed.ns)
+        span->failed = mono_max(span->failed, request->first_ended);
+}
+
+static int measure_requests(Drill *drill)
+{
+    DrillReport *report = drill->report;
+    Span span = {MONO_NEVER, MONO_DISTANT, MONO_DISTANT};
+    int r = read_log(drill, add_request, &span);
     if (r < 0)
         return r;
-    Cursor cursor = cursor_of(bytes, len);
-    RecordsItem item;
-    Mono first = MONO_NEVER, last = MONO_DISTANT, failed = MONO_DISTANT;
-    DrillReport *report = drill->report;
-    while ((r = records_next(&cursor, &item)) > 0) {
-        if (r != RECORDS_REQUEST)
-            continue;
-        const CameraRequest *request = &item.u.request;
-        Stats *side =
-            stats_side(&report->surviving, &report->dead, drill->options->regions, request);
-        stats_add(side, request);
-        if (request->last != TRY_OK || (side == &report->surviving && request->first != TRY_OK))
-            keep_failure(drill, request);
-        first = mono_min(first, request->scheduled);
-        last = mono_max(last, request->ended);
-        // What failed after healing belongs to healing.
-        if (side == &report->surviving && request->first != TRY_OK &&
-            request->first_ended.ns > drill->fault.ns && request->scheduled.ns < drill->healed.ns)
-            failed = mono_max(failed, request->first_ended);
-    }
-    if (r < 0)
-        return error_set(drill->reterr, r, "%s: byte %zu: not a request log", path.text, cursor.at);
-    report->duration_ns = last.ns > first.ns ? mono_since(last, first) : 0;
+    report->duration_ns = span.last.ns > span.first.ns ? mono_since(span.last, span.first) : 0;
     report->rto_edge_ms =
-        failed.ns > drill->fault.ns ? (double)mono_since(failed, drill->fault) / 1e6 : 0;
+        span.failed.ns > drill->fault.ns ? (double)mono_since(span.failed, drill->fault) / 1e6 : 0;
     return 0;
 }
 
-static void read_plan_times(Drill *drill)
+static bool asks_to_turn_away(const DrillRow *row)
 {
+    for (uint32_t i = 0; i < row->n_phases; i++) {
+        if (row->phases[i].until == UNTIL_AWAY)
+            return true;
+    }
+    return false;
+}
+
+static void measure_plan_times(Drill *drill)
+{
+    if (!asks_to_turn_away(drill->row))
+        return;
+    drill->report->rto_plan_ms = FIGURE_NEVER;
     if (!drill_all_away(drill))
         return;
-    Mono last = drill->fault;
+    Mono last = drill->away_since;
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
-        if (!drill_is_target(drill, i))
+        if ((drill_able_agents(drill) >> i & 1) != 0)
             last = mono_max(last, drill->away[i]);
     }
-    drill->report->rto_plan_ms = (double)mono_since(last, drill->fault) / 1e6;
+    drill->report->rto_plan_ms = (double)mono_since(last, drill->away_since) / 1e6;
+}
+
+// It was broken, and broken so that a verdict is right.
+static bool deserved(const Drill *drill, const TimelineEpisode *episode)
+{
+    for (uint32_t i = 0; i < drill->report->n_phases; i++) {
+        const DrillScope *phase = &drill->report->phases[i];
+        if (drill->row->phases[i].may_fall && drill_is_target(drill, episode->gateway) &&
+            episode->begin.ns >= phase->begin.ns &&
+            episode->begin.ns < mono_add(phase->end, GRACE_NS).ns)
+            return true;
+    }
+    return false;
+}
+
+static void count_verdict(DrillScope *scope, const TimelineEpisode *episode, bool right)
+{
+    if (!is_in(scope, episode->begin))
+        return;
+    scope->taken_down++;
+    scope->wrong_verdicts += !right;
+}
+
+static void measure_verdicts(Drill *drill)
+{
+    DrillReport *report = drill->report;
+    static TimelineEpisode episodes[TIMELINE_EPISODES];
+    uint64_t all = drill_all_regions(drill);
+    uint32_t n = timeline_episodes(&drill->timeline, all, all, episodes);
+    for (uint32_t i = 0; i < n; i++) {
+        const TimelineEpisode *episode = &episodes[i];
+        bool right = deserved(drill, episode);
+        count_verdict(&report->whole, episode, right);
+        for (uint32_t k = 0; k < report->n_phases; k++)
+            count_verdict(&report->phases[k], episode, right);
+        if (drill_is_target(drill, episode->gateway) && is_in(&report->whole, episode->begin) &&
+            episode->end.ns < drill->healed.ns && report->n_holds < DRILL_HOLDS)
+            report->holds_ms[report->n_holds++] =
+                (double)mono_since(episode->end, episode->begin) / 1e6;
+    }
+    report->max_apart_ms = (double)timeline_apart_ns(&drill->timeline, drill_able_agents(drill),
+                                                     drill->fault, report->whole.end) /
+                           1e6;
+    Mono agreed = timeline_agreed(&drill->timeline, all, drill->healed);
+    report->verdicts_agree_ms =
+        agreed.ns < MONO_NEVER.ns ? (double)mono_since(agreed, drill->healed) / 1e6 : FIGURE_NEVER;
+}
+
+static double classes_ms(const Drill *drill, uint64_t observers, uint32_t classes, Mono from)
+{
+    Mono last = from;
+    for (uint32_t i = 0; i < drill->model->n_regions; i++) {
+        if (drill_is_target(drill, i))
+            last = mono_max(last, timeline_classes(&drill->timeline, observers, i,
+                                                   drill->row->lost_classes, classes, from));
+    }
+    return last.ns < MONO_NEVER.ns ? (double)mono_since(last, from) / 1e6 : FIGURE_NEVER;
+}
+
+static void measure_classes(Drill *drill)
+{
+    uint32_t classes = drill->row->lost_classes;
+    if (classes == 0)
+        return;
+    drill->report->class_gone_ms = classes_ms(drill, drill_able_agents(drill), 0, drill->fault);
+    drill->report->class_back_ms =
+        classes_ms(drill, drill_all_regions(drill), classes, drill->healed);
+}
+
+static void measure_load(Drill *drill)
+{
+    double peak = FIGURE_NONE;
+    for (uint32_t i = 0; i < drill->model->n_regions; i++) {
+        double capacity =
+            drill->capacity_rps > 0 ? drill->capacity_rps : drill->model->regions[i].capacity_rps;
+        double ppm = PPM_ONE * drill->load.peak_rps[i] / capacity;
+        if ((drill_dead_edges(drill) >> i & 1) == 0 && ppm > peak)
+            peak = ppm;
+    }
+    drill->report->capacity_peak_ppm = peak;
+}
+
+void drill_read_counters(const Drill *drill, EdgeCounters *counters)
+{
+    counters->n = 0;
+    for (uint32_t i = 0; i < drill->model->n_regions; i++)
+        edge_counters_read(drill->options->dir, drill->model->regions[i].name, i, counters);
 }
 
 int drill_measure(Drill *drill)
 {
     DrillReport *report = drill->report;
-    uint64_t all = drill_all_regions(drill);
-    int r = read_log(drill);
+    uint64_t all = drill_all_regions(drill), dead = drill_dead_edges(drill);
+    int r = measure_requests(drill);
     if (r < 0)
         return r;
-    read_plan_times(drill);
-    report->edge_retries_surviving =
-        edge_counters_retries(&drill->before, &drill->after, all & ~drill->options->regions);
-    report->edge_retries_dead =
-        edge_counters_retries(&drill->before, &drill->after, drill->options->regions);
+    measure_plan_times(drill);
+    measure_verdicts(drill);
+    measure_classes(drill);
+    measure_load(drill);
+    report->edge_surviving = edge_counters_between(&drill->before, &drill->after, all & ~dead);
+    report->edge_dead = edge_counters_between(&drill->before, &drill->after, dead);
     drill_say("checking every acknowledged write");
     r = drill_count_lost(drill, all, &report->lost_after_heal, &report->acknowledged);
     uint64_t duplicates;

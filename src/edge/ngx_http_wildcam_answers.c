@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// answers: what nginx answers by itself: a request that nobody could serve
-// (failed), a peer whose certificate does not allow what it asked (refused,
-// counted), this worker's metrics, and the purge of the cache. open source
-// nginx has no purge; a number in every cache key is one that works at once.
-// The number stands in a file, so that it survives restarts and all workers
-// read the same.
+// answers: what nginx answers by itself: a request that nobody could serve, or
+// that is shed since there is no capacity for it (failed; to a peer that
+// forwarded it: failed_peer), a peer whose certificate does not allow what it
+// asked (refused, counted), this worker's metrics, and the purge of the cache.
+// open source nginx has no purge; a number in every cache key is one that
+// works at once. The number stands in a file, so that it survives restarts and
+// all workers read the same.
 #include "ngx_http_wildcam_module.h"
 
 #include "parse.h"
@@ -45,7 +46,8 @@ ngx_http_wildcam_send_text(
 
 
 static ngx_int_t
-ngx_http_wildcam_retry_after(ngx_http_request_t *r)
+ngx_http_wildcam_add_header(
+    ngx_http_request_t *r, const char *name, const char *value)
 {
     ngx_table_elt_t *h;
 
@@ -55,10 +57,51 @@ ngx_http_wildcam_retry_after(ngx_http_request_t *r)
     }
 
     h->hash = 1;
-    ngx_str_set(&h->key, "Retry-After");
-    ngx_str_set(&h->value, "1");
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
 
     return NGX_OK;
+}
+
+
+/* No capacity here, nor in the region that was asked instead. Nobody's fault,
+ * and nothing of it was executed: the client may come again, later. */
+
+static ngx_uint_t
+ngx_http_wildcam_is_shed(ngx_http_wildcam_ctx_t *ctx)
+{
+    if (ctx == NULL) {
+        return 0;
+    }
+
+    ctx->shed |= ctx->full && (ctx->repeatable || !ctx->sent);
+
+    return ctx->shed;
+}
+
+
+static ngx_int_t
+ngx_http_wildcam_send_shed(ngx_http_request_t *r)
+{
+    static const char *const seconds[] = {"0", "1", "2", "3"};
+
+    uint32_t                 again;
+
+    again = admit_again_s(
+        (uint32_t) (rng_next(&ngx_http_wildcam_worker.rng) >> 32));
+
+    if (ngx_http_wildcam_add_header(r, "Retry-After", seconds[again]) != NGX_OK
+        || ngx_http_wildcam_add_header(r, "Wildcam-Shed", "capacity")
+               != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    NGX_HTTP_WILDCAM_COUNT(shed);
+
+    return ngx_http_wildcam_send_text(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        "{\"error\":\"no capacity is left for this now\"}\n");
 }
 
 
@@ -70,6 +113,10 @@ ngx_http_wildcam_failed_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_wildcam_ctx_find(r);
 
+    if (ngx_http_wildcam_is_shed(ctx)) {
+        return ngx_http_wildcam_send_shed(r);
+    }
+
     /* nothing was tried, or the retries are used up: come back later */
 
     status = ctx && ctx->status && !ctx->closed ? ctx->status
@@ -78,12 +125,8 @@ ngx_http_wildcam_failed_handler(ngx_http_request_t *r)
     switch (status) {
 
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        if (ctx && ctx->closed) {
-            NGX_HTTP_WILDCAM_COUNT(shed);
-        } else {
-            NGX_HTTP_WILDCAM_COUNT(no_target);
-        }
-        if (ngx_http_wildcam_retry_after(r) != NGX_OK) {
+        NGX_HTTP_WILDCAM_COUNT(no_target);
+        if (ngx_http_wildcam_add_header(r, "Retry-After", "1") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
         return ngx_http_wildcam_send_text(
@@ -101,6 +144,33 @@ ngx_http_wildcam_failed_handler(ngx_http_request_t *r)
         return ngx_http_wildcam_send_text(
             r, status, "{\"error\":\"the service failed\"}\n");
     }
+}
+
+
+/*
+ * To the edge that forwarded it. Without a body, so that the connection can be
+ * kept, and with a status that nginx does not take for a failure of this
+ * gateway: that edge closes no connection and asks no third region.
+ */
+
+static ngx_int_t
+ngx_http_wildcam_failed_peer_handler(ngx_http_request_t *r)
+{
+    ngx_http_wildcam_ctx_t *ctx;
+
+    ctx = ngx_http_wildcam_ctx_find(r);
+
+    if (!ngx_http_wildcam_is_shed(ctx)) {
+        if (ctx && ctx->status == NGX_HTTP_WILDCAM_SHED) {
+            ctx->status = NGX_HTTP_BAD_GATEWAY; /* a replica's own words */
+        }
+        return ngx_http_wildcam_failed_handler(r);
+    }
+
+    NGX_HTTP_WILDCAM_COUNT(shed_peer);
+
+    return ngx_http_wildcam_send(
+        r, NGX_HTTP_WILDCAM_SHED, "text/plain", (const u_char *) "", 0);
 }
 
 
@@ -270,7 +340,7 @@ ngx_http_wildcam_purge_handler(ngx_http_request_t *r)
 }
 
 
-/* wildcam_answer failed|refused|metrics|purge; */
+/* wildcam_answer failed|failed_peer|refused|metrics|purge; */
 
 char *
 ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -280,6 +350,7 @@ ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_http_handler_pt handler;
     } answers[] = {
         {"failed", ngx_http_wildcam_failed_handler},
+        {"failed_peer", ngx_http_wildcam_failed_peer_handler},
         {"refused", ngx_http_wildcam_refused_handler},
         {"metrics", ngx_http_wildcam_metrics_handler},
         {"purge", ngx_http_wildcam_purge_handler},
@@ -299,5 +370,6 @@ ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return "must be \"failed\", \"refused\", \"metrics\" or \"purge\"";
+    return "must be \"failed\", \"failed_peer\", \"refused\", \"metrics\" or "
+           "\"purge\"";
 }

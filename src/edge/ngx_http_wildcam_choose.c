@@ -3,7 +3,8 @@
 // replicas are drawn by weight and load; gateways go by the plan's order,
 // which begins where the client's block hashes to, as in DNS. A gateway is
 // preferred to a replica of a worse tier; where the service is closed, nothing
-// that is down is asked.
+// that is down is asked. What the own region has no capacity for goes only to
+// a gateway that has room.
 #include "ngx_http_wildcam_module.h"
 
 
@@ -158,6 +159,34 @@ ngx_http_wildcam_choose_replica(ngx_http_wildcam_ctx_t *ctx, Mono now)
 }
 
 
+static ngx_uint_t
+ngx_http_wildcam_roomy(const ngx_http_wildcam_ctx_t *ctx,
+    const ngx_http_wildcam_set_t *set, uint32_t i, Mono now)
+{
+    return admit_has_room(&ctx->view->plan->gateways[set->entries[i].gateway])
+           && set->targets[i].slot->full_until.ns <= now.ns
+           && pick_tier(&set->pick[i], ctx->class_, now) == PICK_TIER_GOOD;
+}
+
+
+ngx_uint_t
+ngx_http_wildcam_has_room(const ngx_http_wildcam_ctx_t *ctx, Mono now)
+{
+    uint32_t                      i;
+    const ngx_http_wildcam_set_t *set;
+
+    set = ngx_http_wildcam_gateways(ctx);
+
+    for (i = 0; i < set->n; i++) {
+        if (ngx_http_wildcam_roomy(ctx, set, i, now)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* In the order that begins where this client's block hashes to. */
 
 static int __attribute__((noinline))
@@ -185,7 +214,8 @@ ngx_http_wildcam_choose_gateway(ngx_http_wildcam_ctx_t *ctx, Mono now)
         index[k] = from;
         order[k] = set->pick[from];
         order[k].tried =
-            ngx_http_wildcam_has_tried(ctx, set->targets[from].slot);
+            ngx_http_wildcam_has_tried(ctx, set->targets[from].slot)
+            || (ctx->full && !ngx_http_wildcam_roomy(ctx, set, from, now));
     }
 
     i = pick_first(order, set->n, ctx->class_, now);

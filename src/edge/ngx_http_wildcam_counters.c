@@ -163,6 +163,7 @@ ngx_http_wildcam_log_handler(ngx_http_request_t *r)
 {
     CountersEdge                *edge;
     ngx_connection_t            *c;
+    ngx_http_wildcam_ctx_t      *ctx;
     ngx_http_wildcam_loc_conf_t *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_wildcam_module);
@@ -174,7 +175,11 @@ ngx_http_wildcam_log_handler(ngx_http_request_t *r)
     edge->requests++;
 
     if (r->headers_out.status >= 500) {
-        edge->responses_5xx++;
+        ctx = ngx_http_wildcam_ctx_find(r);
+        if (ctx == NULL
+            || !ctx->shed) { /* these have a counter of their own */
+            edge->responses_5xx++;
+        }
     }
 
 #if (NGX_HTTP_CACHE)

@@ -20,6 +20,8 @@ ngx_http_wildcam_create_loc_conf(ngx_conf_t *cf);
 static char *
 ngx_http_wildcam_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t
+ngx_http_wildcam_init_module(ngx_cycle_t *cycle);
+static ngx_int_t
                      ngx_http_wildcam_init_process(ngx_cycle_t *cycle);
 
 
@@ -78,7 +80,7 @@ ngx_module_t              ngx_http_wildcam_module = {NGX_MODULE_V1,
                  ngx_http_wildcam_commands,     /* module directives */
                  NGX_HTTP_MODULE,               /* module type */
                  NULL,                          /* init master */
-                 NULL,                          /* init module */
+                 ngx_http_wildcam_init_module,  /* init module */
                  ngx_http_wildcam_init_process, /* init process */
                  NULL,                          /* init thread */
                  NULL,                          /* exit thread */
@@ -234,6 +236,35 @@ ngx_http_wildcam_tick(ngx_event_t *ev)
     ngx_http_wildcam_counters_tick(now);
 
     ngx_add_timer(ev, NGX_HTTP_WILDCAM_TICK_MS);
+}
+
+
+/*
+ * The bucket of admitted requests (core/admit.h) belongs to all workers, those
+ * of an older configuration too: one page that the master makes before it has
+ * any, and never gives back.
+ */
+
+static ngx_int_t
+ngx_http_wildcam_init_module(ngx_cycle_t *cycle)
+{
+    void *p;
+
+    if (ngx_http_wildcam_worker.admitted) {
+        return NGX_OK;
+    }
+
+    p = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, errno,
+            "wildcam: no memory for the bucket of admitted requests");
+        return NGX_ERROR;
+    }
+
+    ngx_http_wildcam_worker.admitted = p;
+
+    return NGX_OK;
 }
 
 

@@ -23,6 +23,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "admit.h"
 #include "arena.h"
 #include "bounds.h"
 #include "counters.h"
@@ -36,6 +37,8 @@
 #define NGX_HTTP_WILDCAM_TRIED 8 /* targets one request may try */
 #define NGX_HTTP_WILDCAM_STALE                                                \
     2 /* closed idle connections one request may meet for free */
+#define NGX_HTTP_WILDCAM_SHED                                                 \
+    529 /* between edges: this region is at its capacity */
 #define NGX_HTTP_WILDCAM_TRACE 55 /* "00-" 32 "-" 16 "-" 2 */
 
 typedef struct {
@@ -74,6 +77,7 @@ typedef struct {
     ngx_queue_t
         waiting; /* requests in flight (ngx_http_wildcam_ctx_t.queue) */
     CountersTarget *counters;
+    Mono     full_until;   /* it shed a request: gets no spill till then */
     unsigned evacuate : 1; /* move its waiting requests on at the next tick */
 } ngx_http_wildcam_slot_t;
 
@@ -100,6 +104,7 @@ typedef struct {
     const Plan            *plan;
     ngx_http_wildcam_set_t replicas;
     ngx_http_wildcam_set_t gateways[SERVICE_CLASS_MAX];
+    AdmitRule              admit;  /* what the own region may serve */
     ngx_str_t              number; /* text */
 } ngx_http_wildcam_view_t;
 
@@ -137,6 +142,10 @@ struct ngx_http_wildcam_ctx_s {
     unsigned                         free_try : 1;
     /* refused: all down, and the service is closed then */
     unsigned                         closed : 1;
+    /* the own region has no capacity for it: another one's, or nobody's */
+    unsigned                         full : 1;
+    /* that region had none either */
+    unsigned                         shed : 1;
     unsigned                         traced : 1;
     /* not cleared: n_tried and traced say what is in them */
     ngx_http_wildcam_slot_t         *tried[NGX_HTTP_WILDCAM_TRIED];
@@ -152,6 +161,7 @@ typedef struct {
     CountersFile                 *counters; /* never NULL in a worker */
     PickBudget                    budget;
     Rng                           rng;
+    int64_t                      *admitted; /* bucket of all workers */
     uint64_t                      purge;
     uint64_t                      plan_age_ms;
 } ngx_http_wildcam_worker_t;
@@ -212,6 +222,9 @@ ngx_http_wildcam_best_tier(const ngx_http_wildcam_ctx_t *ctx,
     const ngx_http_wildcam_set_t *set, Mono now);
 const ngx_http_wildcam_set_t *
 ngx_http_wildcam_gateways(const ngx_http_wildcam_ctx_t *ctx);
+/* A gateway that may take what the own region has no capacity for? */
+ngx_uint_t
+ngx_http_wildcam_has_room(const ngx_http_wildcam_ctx_t *ctx, Mono now);
 /* May a target of this tier be used, or is the service closed when all is
  * down? */
 ngx_uint_t

@@ -322,6 +322,28 @@ ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
 }
 
 
+/* Takes the own region's capacity for one request, if there is any left. */
+
+static ngx_inline ngx_uint_t
+ngx_http_wildcam_admitted(const AdmitRule *rule, Mono now)
+{
+    int64_t *bucket, full_at, next;
+
+    bucket = ngx_http_wildcam_worker.admitted;
+    full_at = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+
+    do {
+        next = admit_next(rule, full_at, now);
+        if (next == ADMIT_SHED) {
+            return 0;
+        }
+    } while (!__atomic_compare_exchange_n(
+        bucket, &full_at, next, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+
+    return 1;
+}
+
+
 static ngx_int_t
 ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
 {
@@ -356,10 +378,26 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
     i = ngx_http_wildcam_choose(ctx, now);
 
     if (i == -1) {
+        if (ctx->full) {
+            pc->tries = 0;
+            return NGX_DECLINED; /* as below */
+        }
         if (ctx->attempts == 0) {
             starved_until = ngx_current_msec + STARVED_MS;
         }
         return NGX_BUSY;
+    }
+
+    /*
+     * What a cache answers never comes here, and costs the replicas nothing.
+     * NGX_BUSY would write a line into nginx's log for each request shed.
+     */
+
+    if (ctx->attempts == 0 && ctx->kind == NGX_HTTP_WILDCAM_REPLICAS
+        && !ngx_http_wildcam_admitted(&ctx->view->admit, now)) {
+        ctx->full = 1;
+        pc->tries = 0;
+        return NGX_DECLINED;
     }
 
     if (ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
@@ -410,6 +448,10 @@ ngx_http_wildcam_result(
     }
 
     if (status >= 500) {
+        if (status == NGX_HTTP_WILDCAM_SHED
+            && ctx->kind == NGX_HTTP_WILDCAM_GATEWAYS) {
+            return PICK_SHED;
+        }
         ctx->status = (uint32_t) status;
         return PICK_ERROR;
     }
@@ -500,6 +542,10 @@ ngx_http_wildcam_free_peer(
         ctx->stale++;
         ctx->n_tried--; /* a fresh connection may go there */
         ctx->free_try = 1;
+
+    } else if (result == PICK_SHED) {
+        ctx->shed = 1;
+        slot->full_until = mono_add(now, ADMIT_FULL_NS);
     }
 
     ngx_http_wildcam_evidence(ctx, result, now);

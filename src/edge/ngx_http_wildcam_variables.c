@@ -103,6 +103,13 @@ ngx_http_wildcam_next(ngx_http_request_t *r, ngx_http_variable_value_t *v)
         return ngx_http_wildcam_found(v, &failed);
     }
 
+    if (ctx->full) {
+        return ngx_http_wildcam_found(
+            v, ngx_http_wildcam_has_room(ctx, ngx_http_wildcam_now())
+                   ? &ctx->conf->remote
+                   : &failed);
+    }
+
     tier = ngx_http_wildcam_best_tier(
         ctx, ngx_http_wildcam_gateways(ctx), ngx_http_wildcam_now());
 

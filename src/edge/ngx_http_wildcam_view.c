@@ -167,6 +167,7 @@ ngx_http_wildcam_view_fill(ngx_http_wildcam_view_t *view)
     }
 
     view->number = ngx_http_wildcam_text(text);
+    view->admit = admit_rule(plan->gateways[plan->own].capacity_rps);
 
     return NGX_OK;
 }

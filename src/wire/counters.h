@@ -5,7 +5,9 @@
 // they are, monotonic counters are compared as differences, and absurd jumps are dropped.
 //
 //   header line: magic, version, writer's pid and start, worker number, plan number seen, sequence
-//   edge line:   requests, 5xx, retries, retries refused, cache hits, misses, ...
+//   edge line:   requests, 5xx, retries, retries refused, cache hits, misses, ...; `shed`: answered
+//                503 since no capacity was left, not among the 5xx; `shed_peer`: the same, told to
+//                the edge that had forwarded the request, which counts it as its own `shed`
 //   then per target (gateways first, then replicas): one line of evidence
 //   then a ring of client RTT samples
 #pragma once
@@ -35,7 +37,7 @@ typedef struct CountersEdge { // two cache lines
     uint64_t requests, responses_5xx, retries, retries_refused, evacuated, shed, forwarded,
         plan_reloads;
     uint64_t cache_hit, cache_miss, cache_other, plan_refused, peer_refused, no_target, connections,
-        reserved;
+        shed_peer;
 } CountersEdge;
 
 typedef struct CountersTarget {  // one cache line

@@ -72,7 +72,8 @@ static void read_gateways(const json_t *root, Plan *plan)
             .state = state_of(item),
             .classes = (uint32_t)number_of(item, "classes", CLASS_MASK_ALL),
             .share_ppm = PPM_ONE,
-            .capacity_rps = 1000,
+            .capacity_rps = (uint32_t)number_of(item, "capacity", 0), // nothing is shed
+            .load_ppm = (uint32_t)number_of(item, "load_ppm", 0),
         };
     }
     plan->gateways = gateways;
@@ -206,7 +207,7 @@ static int print_counters(const char *path, Error *reterr)
     FIELD(requests), FIELD(responses_5xx), FIELD(retries), FIELD(retries_refused);
     FIELD(evacuated), FIELD(shed), FIELD(forwarded), FIELD(plan_reloads);
     FIELD(cache_hit), FIELD(cache_miss), FIELD(cache_other), FIELD(plan_refused);
-    FIELD(peer_refused), FIELD(no_target), FIELD(connections);
+    FIELD(peer_refused), FIELD(no_target), FIELD(connections), FIELD(shed_peer);
 #undef FIELD
     (void)printf(", \"targets\": {");
     const char *comma = "";

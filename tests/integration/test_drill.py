@@ -14,8 +14,8 @@ from fleetkit import BUILD, REGIONS, WILDCAM, until
 
 SLOW = 3 if fleetkit.SANITIZED else 1
 RATE = ["--rate", "300" if SLOW == 1 else "100"]
-SPLIT = {"requests", "failed", "failed_first_try", "failed_idempotent", "failed_first_try_idempotent", "client_retries", "reconnects",
-         "edge_retries", "worst_ms", "p50_ms", "p99_ms"}
+SPLIT = {"requests", "failed", "failed_first_try", "failed_idempotent", "failed_first_try_idempotent", "shed", "client_retries",
+         "reconnects", "edge_retries", "worst_ms", "p50_ms", "p99_ms"}
 FIELDS = SPLIT | {"drill", "target", "regions", "seed", "started", "duration_ms", "duplicated_writes", "acknowledged", "lost_now",
                   "lost_after_heal", "rto_edge_ms", "rto_plan_ms", "rto_dns_ms", "rto_client_ms", "rpo_ms", "converged_ms",
                   "recovered_ms", "not_recovered", "failures", "objectives"}

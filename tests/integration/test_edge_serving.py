@@ -106,14 +106,15 @@ def test_forwarding_ends_after_one_hop(fleet, edge):
 def test_closed_service_refuses_at_once_and_open_one_tries(fleet, edge):
     down = [{"name": r.name, "socket": str(r.socket), "state": "down"} for r in edge.replicas]
     edge.publish(replicas=down, forward=[])
-    before = edge.counters()["shed"]
+    before = edge.counters()["no_target"]
     read = edge.get("/api/detections")
     write = edge.request("POST", "/api/detections", body="{}", headers={"Idempotency-Key": "closed-1"})
-    after = edge.counters()["shed"]
+    after = edge.counters()["no_target"]
     edge.publish()
     assert read.status == 200, "reads are open: a replica that is called down is tried all the same"
     assert write.status == 503
     assert write.headers["retry-after"] == "1"
+    assert "wildcam-shed" not in write.headers, "there is no lack of capacity"
     assert after == before + 1
     assert not [line for replica in edge.replicas for line in replica.executed() if "closed-1" in line]
 

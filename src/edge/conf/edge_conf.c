@@ -320,7 +320,8 @@ int edge_conf_write(const Conf *conf, uint32_t region, const EdgeConfPaths *path
 void edge_conf_hide_headers(const EdgeConf *e, const char *indent)
 {
     static const char *const HEADERS[] = {"Wildcam-Region", "Wildcam-Replica", "Wildcam-Edge",
-                                          "Wildcam-Plan",   "X-Cache",         "traceparent"};
+                                          "Wildcam-Plan",   "X-Cache",         "traceparent",
+                                          "Wildcam-Shed"};
     for (size_t i = 0; i < ARRAY_SIZE(HEADERS); i++)
         buf_printf(e->buf, "%sproxy_hide_header %s;\n", indent, HEADERS[i]);
 }

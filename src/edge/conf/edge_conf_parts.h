@@ -32,6 +32,6 @@ void edge_conf_answer_headers(const EdgeConf *e, const char *indent, const char 
 void edge_conf_location(const EdgeConf *e, const ConfRoute *route);
 bool edge_conf_has_catch_all(const Conf *conf);
 const char *edge_conf_class(ServiceClass class_);
-void edge_conf_failed(const EdgeConf *e);
+void edge_conf_failed(const EdgeConf *e, const char *answer);
 void edge_conf_public_server(const EdgeConf *e);
 void edge_conf_peer_server(const EdgeConf *e);

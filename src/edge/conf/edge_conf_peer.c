@@ -39,7 +39,7 @@ static void write_forwarded(const EdgeConf *e)
         }
     if (!edge_conf_has_catch_all(conf))
         buf_add_text(e->buf, "        location / { return 404; }\n");
-    edge_conf_failed(e);
+    edge_conf_failed(e, "failed_peer");
 }
 
 void edge_conf_peer_server(const EdgeConf *e)
@@ -58,7 +58,7 @@ void edge_conf_peer_server(const EdgeConf *e)
                "        # 496: no certificate, or none that allows it; 403 would "
                "catch a replica's own\n"
                "        error_page 495 496 = @refused;\n"
-               "        error_page 500 502 503 504 = $wildcam_next;\n"
+               "        error_page 500 502 503 504 529 = $wildcam_next;\n"
                "        location @refused { access_log \"%s/%s/log/refused.log\" "
                "refused if=$ssl_client_s_dn; " // strangers without any certificate are only counted
                "wildcam_answer refused; }\n"

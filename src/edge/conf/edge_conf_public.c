@@ -141,13 +141,13 @@ bool edge_conf_has_catch_all(const Conf *conf)
 }
 
 // Its service only says that the request is to be counted.
-void edge_conf_failed(const EdgeConf *e)
+void edge_conf_failed(const EdgeConf *e, const char *answer)
 {
     buf_printf(e->buf,
                "        location @failed { wildcam_service %s read write; "
-               "wildcam_answer failed; "
+               "wildcam_answer %s; "
                "}\n",
-               e->conf->model.n_services > 0 ? e->conf->services[0].name : "none");
+               e->conf->model.n_services > 0 ? e->conf->services[0].name : "none", answer);
 }
 
 static void write_locations(const EdgeConf *e)
@@ -171,7 +171,7 @@ static void write_locations(const EdgeConf *e)
         buf_add_text(e->buf, "        location / { return 404; }\n");
     for (uint32_t i = 0; i < conf->model.n_services; i++)
         write_remotes(e, &conf->services[i]);
-    edge_conf_failed(e);
+    edge_conf_failed(e, "failed");
 }
 
 static void write_redirect(const EdgeConf *e)
@@ -204,7 +204,7 @@ void edge_conf_public_server(const EdgeConf *e)
         buf_printf(e->buf, "        limit_conn clients %u;\n",
                    e->conf->edge.connections_per_client);
     buf_add_text(e->buf, "        proxy_ignore_headers " FOREIGN_HEADERS ";\n"
-                         "        error_page 500 502 503 504 = $wildcam_next;\n");
+                         "        error_page 500 502 503 504 529 = $wildcam_next;\n");
     edge_conf_request_headers(e, "        ",
                               "        proxy_set_header X-Forwarded-For $remote_addr;\n"
                               "        proxy_set_header Wildcam-Hop \"\";\n"

@@ -42,6 +42,23 @@ static void test_byte_by_byte(void **state)
     assert_string_equal(answer.body, "Wiki0123456789");
 }
 
+// Both headers say that it was shed: a backend whose database is gone says Retry-After too.
+static void test_shed(void **state)
+{
+    static const char shed[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+                               "Retry-After: 2\r\nWildcam-Shed: capacity\r\n\r\n";
+    static const char broken[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+                                 "Retry-After: 1\r\n\r\n";
+    http_answer_begin(&answer);
+    (void)http_answer_feed(&answer, shed, strlen(shed));
+    assert_int_equal(answer.state, HTTP_ANSWER_DONE);
+    assert_true(answer.retry_after && answer.shed);
+    http_answer_begin(&answer);
+    (void)http_answer_feed(&answer, broken, strlen(broken));
+    assert_true(answer.retry_after);
+    assert_false(answer.shed);
+}
+
 static void test_other_ends(void **state)
 {
     static const char to_end[] = "HTTP/1.0 200 OK\r\n\r\nhello";
@@ -110,8 +127,11 @@ static void test_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fixed),      cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_other_ends), cmocka_unit_test(test_long_body_is_counted),
+        cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_shed),
+        cmocka_unit_test(test_other_ends),
+        cmocka_unit_test(test_long_body_is_counted),
         cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

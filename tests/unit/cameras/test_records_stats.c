@@ -128,20 +128,30 @@ static void test_counts(void **state)
     request.first = request.last = TRY_OK;
     request.first_ended.ns *= 100; // a success does not move the last failure
     stats_add(&stats, &request);
-    assert_int_equal(stats.requests, 4);
+    request.last = TRY_SHED;
+    request.first = TRY_CONNECT;
+    request.first_ended = REQUEST.first_ended;
+    stats_add(&stats, &request); // its gateway was gone, and the other one was full
+    request.first = TRY_SHED;
+    request.first_ended.ns *= 100;
+    stats_add(&stats, &request); // shed at once: no failed try
+    assert_int_equal(stats.shed, 2);
+    assert_int_equal(stats.first_results[TRY_SHED], 1);
+    assert_int_equal(stats.requests, 6);
     assert_int_equal(stats.failed, 2);
     assert_int_equal(stats.failed_idempotent, 1);
-    assert_int_equal(stats.failed_first_try, 3);
+    assert_int_equal(stats.failed_first_try, 4);
     assert_int_equal(stats.failed_first_try_idempotent, 2);
     assert_int_equal(stats.client_retries, 2);
-    assert_int_equal(stats.reconnects, 4);
+    assert_int_equal(stats.reconnects, 6);
     assert_int_equal(stats.last_failed_first_try.ns, REQUEST.first_ended.ns);
-    assert_int_equal(stats.first_results[TRY_CONNECT], 3);
+    assert_int_equal(stats.first_results[TRY_CONNECT], 4);
     Stats sum, surviving, dead;
     stats_init(&sum);
     stats_merge(&sum, &stats);
     stats_merge(&sum, &stats);
-    assert_int_equal(sum.requests, 8);
+    assert_int_equal(sum.requests, 12);
+    assert_int_equal(sum.shed, 4);
     assert_int_equal(sum.worst_ns, stats.worst_ns);
     assert_ptr_equal(stats_side(&surviving, &dead, 1U << 2, &REQUEST), &dead);
     assert_ptr_equal(stats_side(&surviving, &dead, 1U << 5, &REQUEST), &surviving);

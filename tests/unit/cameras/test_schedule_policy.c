@@ -88,6 +88,10 @@ static void test_policy(void **state)
         {TRY_GARBAGE, true, false, true, true, 0, POLICY_RETRY},
         {TRY_STATUS, true, false, true, true, 503, POLICY_RETRY},
         {TRY_STATUS, true, false, true, true, 404, POLICY_DONE}, // nobody else will like it better
+        // Shed: no second try, or the load that is too much would double.
+        {TRY_SHED, true, false, true, true, 503, POLICY_DONE},
+        {TRY_SHED, true, true, true, true, 503, POLICY_DONE},
+        {TRY_SHED, false, false, true, true, 503, POLICY_DONE},
         // Closed before a byte of an answer on a kept connection: no failed try.
         {TRY_CLOSED, true, false, true, false, 0, POLICY_RECONNECT},
         {TRY_CLOSED, true, true, true, false, 0, POLICY_RECONNECT},

@@ -230,7 +230,8 @@ static void test_load_travels_in_steps(void **state)
     (void)state;
     static const struct {
         uint32_t rps, stated;
-    } rows[] = {{0, 125}, {125, 125}, {126, 250}, {10, 250}, {700, 750}, {690, 750}, {2300, 2375}};
+    } rows[] = {{0, 125},   {125, 125},   {126, 250},   {10, 250},    {700, 750},
+                {690, 750}, {1000, 1000}, {1031, 1000}, {1032, 1125}, {2300, 2375}};
     const Report *report;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         now = mono_add(now, 10 * NS_PER_MS);
@@ -248,6 +249,20 @@ static void test_load_travels_in_steps(void **state)
             assert_int_equal(report->load_rps, 2250);
     }
     assert_int_equal(report->load_rps, 250); // 100 is less than 5/4 of a step below that
+}
+
+// A region that sheds serves its capacity, with a burst at first: that is all of it and no more.
+static void test_load_of_a_full_region(void **state)
+{
+    (void)state;
+    const Report *report;
+    for (uint32_t s = 0; s < 120; s++) {
+        now = mono_add(now, NS_PER_S);
+        uint32_t rps = s == 0 ? 1100 : 990 + s % 4 * 7; // 990 .. 1011
+        step((CoreEvent){.kind = CORE_EVENT_EDGE, .u.edge = {.load_rps = rps}});
+        assert_int_equal(core_report(core, arena, 1, now, (Wall){0}, &report), 0);
+        assert_int_equal(report->load_rps, s < 11 ? 1125 : 1000);
+    }
 }
 
 static void test_wishes_made_here(void **state)
@@ -532,6 +547,7 @@ int main(void)
         ONE(test_replica_thresholds),
         ONE(test_classes_are_stated_when_known),
         ONE(test_load_travels_in_steps),
+        ONE(test_load_of_a_full_region),
         ONE(test_wishes_made_here),
         ONE(test_wishes_are_bounded),
         ONE(test_new_refuses),

@@ -191,6 +191,22 @@ static void timeouts_and_aborts_are_no_answers(void **state)
     assert_true(pick_check_stall(&h, &RULES, ms(200)));
 }
 
+// It lives and says so: never ejected for it, and back from an ejection.
+static void shed_is_an_answer_without_guilt(void **state)
+{
+    PickHealth h = {0};
+    for (int i = 0; i < 100; i++)
+        assert_false(request(&h, i, PICK_SHED));
+    assert_int_equal(h.ejections, 0);
+    assert_int_equal(h.last_done.ns, ms(99).ns);
+    for (int i = 0; i < 2; i++)
+        assert_false(request(&h, 100, PICK_FAILURE));
+    assert_true(request(&h, 101, PICK_FAILURE));
+    assert_false(request(&h, 1200, PICK_SHED)); // its trial
+    assert_false(h.on_trial);
+    assert_false(suspect(&h, 1200));
+}
+
 static void a_stopped_target_costs_one_request_per_trial(void **state)
 {
     PickHealth h = stopped(0, 4);
@@ -280,6 +296,7 @@ int main(void)
         cmocka_unit_test(silence_of_a_busy_target_is_a_stall),
         cmocka_unit_test(no_stall_without_enough_waiting_or_traffic),
         cmocka_unit_test(timeouts_and_aborts_are_no_answers),
+        cmocka_unit_test(shed_is_an_answer_without_guilt),
         cmocka_unit_test(a_stopped_target_costs_one_request_per_trial),
         cmocka_unit_test(rate_follows_completions),
         cmocka_unit_test(a_clock_that_stands_or_goes_back_changes_nothing),

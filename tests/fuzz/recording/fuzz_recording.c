@@ -31,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Cursor cursor = cursor_of(exact, 0);
         RecordingStart start;
         RecordingConfig config;
+        RecordingPlan plan;
         (void)!recording_open(exact, size, arena, &cursor);
         switch (recording_kind(&cursor)) {
         case 'S':
@@ -38,6 +39,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 'C':
             (void)!recording_get_config(&cursor, &config);
+            break;
+        case 'K':
+            (void)!recording_get_snapshot(&cursor, &config);
+            break;
+        case 'P':
+            (void)!recording_get_plan(&cursor, &plan);
             break;
         case 'E':
             read_batch(&cursor, arena, false);

@@ -1,37 +1,9 @@
 // SPDX-License-Identifier: MIT
-// scenarios: what the fleet must make of which fault. Regions 0 and 1 are of the first cloud, 2 and
-// 3 of the second, 4 and 5 of the third. A fault of thirty seconds unless said otherwise.
-#include "sim_scenario.h"
+// scenarios: what the fleet must make of clean faults: killed, stopped, gone, cut off. A fault
+// lasts thirty seconds unless said otherwise.
+#include "scenarios.h"
 
-#define CUT PPM_ONE
-#define ALL SIM_ALL
-#define R(region) SIM_ONE(region)
-#define C(cloud) SIM_CLOUD(cloud)
-#define NEVER_HELD(who_, end)                                                                      \
-    {                                                                                              \
-        .from_ms = -10000, .until_ms = (end), .who = (who_)                                        \
-    }
-#define HELD(from, until, who_, mask)                                                              \
-    {                                                                                              \
-        .from_ms = (from), .until_ms = (until), .who = (who_), .held = (mask)                      \
-    }
-// A machine that is gone with everything on it.
-#define GONE(mask, from, until)                                                                    \
-    {.kind = FAULT_DEAD, .a = (mask), .from_ns = (from), .until_ns = (until)},                     \
-    {                                                                                              \
-        .kind = FAULT_RESTART, .a = (mask), .from_ns = (from), .until_ns = (until)                 \
-    }
-#define FAULT(kind_, mask, from, until)                                                            \
-    {                                                                                              \
-        .kind = (kind_), .a = (mask), .from_ns = (from), .until_ns = (until)                       \
-    }
-#define LOSS(from_, to, ppm, both_, begin, end)                                                    \
-    {                                                                                              \
-        .kind = FAULT_LOSS, .a = (from_), .b = (to), .both = (both_), .value = (ppm),              \
-        .from_ns = (begin), .until_ns = (end)                                                      \
-    }
-
-const SimScenario SIM_SCENARIOS[] = {
+const SimScenario SIM_SCENARIOS_VERDICT[] = {
     {.name = "quiet",
      .text = "nothing happens for ten minutes",
      .run_ms = 600000,
@@ -332,4 +304,4 @@ const SimScenario SIM_SCENARIOS[] = {
                   .max_apart_ms = 3000}}},
 };
 
-const size_t SIM_N_SCENARIOS = ARRAY_SIZE(SIM_SCENARIOS);
+const size_t SIM_N_VERDICT = ARRAY_SIZE(SIM_SCENARIOS_VERDICT);

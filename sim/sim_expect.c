@@ -29,6 +29,7 @@ static void note_met(const SimFleet *fleet, const SimExpect *expect, uint32_t *m
 
 static int check_agents(const SimFleet *fleet, const SimExpect *expect, Error *reterr)
 {
+    uint32_t first = SIM_REGIONS_MAX;
     uint32_t care = expect->care != 0 ? expect->care : sim_world_all(fleet->model);
     for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
         const SimAgent *agent = &fleet->agents[i];
@@ -44,6 +45,12 @@ static int check_agents(const SimFleet *fleet, const SimExpect *expect, Error *r
         int r = check_last(fleet, i, expect->last, reterr);
         if (r < 0)
             return r;
+        if (first == SIM_REGIONS_MAX)
+            first = i;
+        if (expect->agree && core_plan(agent->core)->fleet_digest !=
+                                 core_plan(fleet->agents[first].core)->fleet_digest)
+            return error_set(reterr, ERROR_NOT_HELD, "agents %u and %u have other fleet parts",
+                             first, i);
     }
     return 0;
 }

@@ -36,11 +36,14 @@ const SimFaultRow SIM_FAULT_ROWS[FAULT_MAX] = {
     [FAULT_STALE] = {"stale", "DNS and edge of regions keep the plan that they had"},
     [FAULT_CHAOS] = {"chaos", "a share of what comes to agents is lost, late or doubled",
                      SIM_VALUE_SHARE, .max = PPM_ONE},
+    [FAULT_PROBE_LOSS] = {"probe-loss", "a share of agents' probes goes nowhere", SIM_VALUE_SHARE,
+                          .max = PPM_ONE},
 };
 
 const char *const SIM_FAULT_NAMES[FAULT_MAX + 1] = {
-    "refuse", "hang",    "dead",  "errors", "probes", "slow", "loss", "freeze", "restart",
-    "clock",  "replica", "users", "delay",  "lie",    "lag",  "old",  "stale",  "chaos",
+    "refuse", "hang",    "dead",  "errors",  "probes",     "slow",  "loss",
+    "freeze", "restart", "clock", "replica", "users",      "delay", "lie",
+    "lag",    "old",     "stale", "chaos",   "probe-loss",
 };
 const char *const SIM_LIE_NAMES[SIM_LIE_MAX + 1] = {"down", "up", "nonsense", "forge"};
 

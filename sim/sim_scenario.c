@@ -14,11 +14,28 @@
 #define FULL_CLIENTS_PPM 950000   // above it a fleet need not come to rest
 #define WALL_EPOCH_NS (INT64_C(1700000000) * NS_PER_S)
 
+const SimScenario *sim_scenario_at(size_t index)
+{
+    const struct {
+        const SimScenario *rows;
+        size_t n;
+    } lists[] = {{SIM_SCENARIOS_VERDICT, SIM_N_VERDICT},
+                 {SIM_SCENARIOS_DIRTY, SIM_N_DIRTY},
+                 {SIM_SCENARIOS_LOAD, SIM_N_LOAD}};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (index < lists[i].n)
+            return &lists[i].rows[index];
+        index -= lists[i].n;
+    }
+    return NULL;
+}
+
 const SimScenario *sim_scenario_find(const char *name)
 {
-    for (size_t i = 0; i < SIM_N_SCENARIOS; i++)
-        if (strcmp(SIM_SCENARIOS[i].name, name) == 0)
-            return &SIM_SCENARIOS[i];
+    const SimScenario *scenario;
+    for (size_t i = 0; (scenario = sim_scenario_at(i)) != NULL; i++)
+        if (strcmp(scenario->name, name) == 0)
+            return scenario;
     return NULL;
 }
 
@@ -239,6 +256,13 @@ static int run_all(Run *run, Error *reterr)
     return r >= 0 && live ? sim_liveness(fleet, healed_ns, reterr) : r;
 }
 
+static const SimLayout *layout_of(const SimScenario *scenario)
+{
+    if (scenario->own != NULL || scenario->layout == NULL)
+        return scenario->own;
+    return sim_layout_find(scenario->layout);
+}
+
 int sim_scenario_run(const SimScenario *scenario, const SimRunOptions *options,
                      SimRunResult *ret_result, Error *reterr)
 {
@@ -250,7 +274,7 @@ int sim_scenario_run(const SimScenario *scenario, const SimRunOptions *options,
     const SimFleetOptions fleet_options = {.faults = run.faults,
                                            .n_faults = run.n_faults,
                                            .seed = options->seed,
-                                           .layout = scenario->layout,
+                                           .layout = layout_of(scenario),
                                            .around_the_world = options->around_the_world,
                                            .loss_ppm = SIM_LOSS_PPM,
                                            .traffic_rps = scenario->traffic_rps,

@@ -18,6 +18,7 @@ typedef struct SimExpect {
     uint32_t last; // gateways that stand first in none of its routes
     uint32_t slow; // gateways that it calls slow, at least
     bool once;
+    bool agree;               // all of `who` have one fleet part
     bool growing;             // each time that it holds one of `care`, longer than the last time
     int64_t max_apart_ms;     // at the end, how long agents that hear most others disagreed; 0: any
     uint32_t max_transitions; // at until_ms, over all gateways; 0: not looked at
@@ -42,7 +43,8 @@ typedef struct SimWish {
 
 typedef struct SimScenario {
     const char *name, *text;
-    const SimLayout *layout;            // NULL: the guide's
+    const char *layout;                 // name; NULL: the guide's
+    const SimLayout *own;               // its own layout, or NULL
     int64_t run_ms;                     // after the warm-up
     SimFault faults[SIM_MAX_FAULTS];    // times in ms, up to the first with an empty mask
     int64_t flap_ms;                    // repeat the first fault with this period until the end
@@ -55,12 +57,14 @@ typedef struct SimScenario {
     bool live;        // after the last fault all is forgotten in bounded time, see sim_liveness.h
 } SimScenario;
 
-extern const SimScenario SIM_SCENARIOS[];
-extern const size_t SIM_N_SCENARIOS;
+// The built-in ones, by subject.
+extern const SimScenario SIM_SCENARIOS_VERDICT[], SIM_SCENARIOS_DIRTY[], SIM_SCENARIOS_LOAD[];
+extern const size_t SIM_N_VERDICT, SIM_N_DIRTY, SIM_N_LOAD;
 
 size_t sim_scenario_n_faults(const SimScenario *scenario);
 size_t sim_scenario_n_wishes(const SimScenario *scenario);
 size_t sim_scenario_n_expects(const SimScenario *scenario);
+const SimScenario *sim_scenario_at(size_t index);       // or NULL: there are no more
 const SimScenario *sim_scenario_find(const char *name); // or NULL
 
 // One more invariant of the caller's, looked at after every step.

@@ -199,6 +199,9 @@ SimAnswer sim_world_probe(SimWorld *world, uint32_t a, uint32_t b, bool kept, in
                           int64_t *at_ns)
 {
     int64_t sent = *at_ns;
+    const SimFault *nowhere = sim_world_fault(world, FAULT_PROBE_LOSS, a, sent);
+    if (nowhere != NULL && lost(world, (uint64_t)nowhere->value))
+        return SIM_ANSWER_NONE;
     SimAnswer answer = kept ? sim_world_kept(world, a, b, at_ns) : SIM_ANSWER_REFUSED;
     if (answer == SIM_ANSWER_REFUSED)
         answer = sim_world_fresh(world, a, b, at_ns);

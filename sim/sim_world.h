@@ -35,6 +35,7 @@ typedef enum SimFaultKind {
     FAULT_OLD,     // agents a: killed; started at the end with the disk of `value` ns before
     FAULT_STALE,   // regions a: their DNS and edge keep the plan that they had
     FAULT_CHAOS,   // agents a: `value` ppm of what comes to them is lost, late or doubled
+    FAULT_PROBE_LOSS, // agents a: `value` ppm of their probes go nowhere
     FAULT_MAX,
 } SimFaultKind;
 

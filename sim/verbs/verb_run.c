@@ -60,8 +60,8 @@ int sim_verb_run(const SimVerb *verb, int argc, char **argv, Error *reterr)
     if (operands == 0 && !given.all && !given.list)
         return error_set(reterr, ERROR_USAGE, "what? a NAME, --all or --list");
     int exit_code = 0;
-    for (size_t i = 0; i < SIM_N_SCENARIOS; i++) {
-        const SimScenario *scenario = &SIM_SCENARIOS[i];
+    const SimScenario *scenario;
+    for (size_t i = 0; (scenario = sim_scenario_at(i)) != NULL; i++) {
         bool named = given.all;
         for (int k = 0; k < operands; k++)
             named = named || strcmp(argv[1 + k], scenario->name) == 0;

@@ -29,7 +29,7 @@ static const Verb VERBS[] = {
      verb_replay},
     {"traffic", "drain|pin|weight|never|release|reset TARGET ...",
      "the operator's hand on the steering", verb_traffic},
-    {"region", "kill|start|hang|resume|restart|signal REGION ...",
+    {"region", "kill|hang|halt|restart|upgrade|... REGION ...",
      "break and heal whole regions and their programs", verb_region},
     {"config", "check|diff|push [FILE]", "check fleet.yaml; what a change would do; take it over",
      verb_config},

@@ -12,16 +12,28 @@
 #include "context.h"
 #include "control.h"
 
+#define USUAL_NS (15 * NS_PER_S)
+#define UPGRADE_NS (75 * NS_PER_S) // the supervisor gives up earlier and says why
+
 static const struct {
     const char *name, *command, *usage;
     int least, most; // operands behind the name
+    int64_t patience_ns;
 } ACTIONS[] = {
-    {"kill", "kill", "kill REGION...: SIGKILL of everything in it; it stays down", 1, 64},
-    {"start", "start", "start REGION...: start killed ones", 1, 64},
-    {"hang", "stop", "hang REGION...: SIGSTOP of everything in it", 1, 64},
-    {"resume", "cont", "resume REGION...: and back", 1, 64},
-    {"restart", "restart", "restart REGION PROGRAM: stop and start one program", 2, 2},
-    {"signal", "signal", "signal REGION PROGRAM SIGNAL: KILL, TERM, HUP ...", 3, 3},
+    {"kill", "kill", "kill REGION...: SIGKILL of everything in it; it stays down", 1, 64, USUAL_NS},
+    {"start", "start", "start REGION...: start killed ones", 1, 64, USUAL_NS},
+    {"hang", "stop", "hang REGION...: SIGSTOP of everything in it", 1, 64, USUAL_NS},
+    {"resume", "cont", "resume REGION...: and back", 1, 64, USUAL_NS},
+    {"halt", "halt", "halt REGION PROGRAM: SIGKILL of one program; it stays down", 2, 2, USUAL_NS},
+    {"unhalt", "resume", "unhalt REGION PROGRAM: start a halted one", 2, 2, USUAL_NS},
+    {"restart", "restart", "restart REGION PROGRAM: stop and start one program", 2, 2, USUAL_NS},
+    {"upgrade", "upgrade", "upgrade REGION PROGRAM: replace it by a new start of it", 2, 2,
+     UPGRADE_NS},
+    {"programs", "programs", "programs REGION [FOLDER]: where its programs come from", 1, 2,
+     USUAL_NS},
+    {"environment", "environment", "environment REGION PROGRAM [NAME=VALUE...]: added to it", 2, 18,
+     USUAL_NS},
+    {"signal", "signal", "signal REGION PROGRAM SIGNAL: KILL, TERM, HUP ...", 3, 3, USUAL_NS},
 };
 
 // The error of an answer {"ok": false, "error": ..., "hint": ...}.
@@ -32,7 +44,10 @@ static int check_answer(const char *answer, Error *reterr)
     if (!json_is_true(json_object_get(root, "ok"))) {
         const char *text = json_string_value(json_object_get(root, "error"));
         const char *hint = json_string_value(json_object_get(root, "hint"));
-        r = error_set(reterr, ERROR_USAGE, "%s", text != NULL ? text : "malformed answer");
+        // "failed": nothing was wrong with the command
+        bool failed = json_is_true(json_object_get(root, "failed"));
+        r = error_set(reterr, failed ? ERROR_UNAVAILABLE : ERROR_USAGE, "%s",
+                      text != NULL ? text : "malformed answer");
         if (hint != NULL && hint[0] != '\0')
             r = error_hint(reterr, r, "%s", hint);
     }
@@ -40,24 +55,39 @@ static int check_answer(const char *answer, Error *reterr)
     return r;
 }
 
-static int send_command(const char *dir, const char *command, char **words, int n, bool json,
+// The operands, checked: they become words of one line.
+static int write_command(size_t action, char **words, int n, Buf *line, Error *reterr)
+{
+    LayoutPath folder;
+    buf_add_text(line, ACTIONS[action].command);
+    for (int i = 0; i < n; i++) {
+        const char *word = words[i];
+        bool is_folder = i == 1 && strcmp(ACTIONS[action].name, "programs") == 0;
+        int r = is_folder ? layout_absolute(word, &folder, reterr) : 0;
+        if (r < 0)
+            return r;
+        if (strpbrk(word, "\r\n") != NULL)
+            return error_set(reterr, ERROR_USAGE, "a name has no line feed in it");
+        if (!is_folder && (word[0] == '\0' || strchr(word, ' ') != NULL))
+            return error_set(reterr, ERROR_USAGE, "'%s': spaces are not supported here", word);
+        buf_printf(line, " %s", is_folder ? folder.text : word);
+    }
+    return buf_check(line) < 0 ? error_set(reterr, ERROR_LIMIT, "too many names") : 0;
+}
+
+static int send_command(const char *dir, size_t action, char **words, int n, bool json,
                         Error *reterr)
 {
     Buf line CLEANUP(buf_done) = BUF_INIT(CONTROL_LINE - 1);
     char *answer CLEANUP(alloc_freep) = NULL;
     LayoutPath path;
-    buf_add_text(&line, command);
-    for (int i = 0; i < n; i++)
-        buf_printf(&line, " %s", words[i]);
-    int r = buf_check(&line);
-    if (r < 0)
-        return error_set(reterr, ERROR_LIMIT, "too many names");
-    if (strpbrk(buf_text(&line), "\r\n") != NULL)
-        return error_set(reterr, ERROR_USAGE, "a name has no line feed in it");
-    r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
+    int r = write_command(action, words, n, &line, reterr);
     if (r == 0)
-        r = context_running(control_ask(path.text, buf_text(&line), 10 * NS_PER_S, &answer, reterr),
-                            reterr);
+        r = layout_absolute(dir != NULL ? dir : "run", &path, reterr);
+    if (r == 0)
+        r = context_running(
+            control_ask(path.text, buf_text(&line), ACTIONS[action].patience_ns, &answer, reterr),
+            reterr);
     if (r == 0)
         r = check_answer(answer, reterr);
     if (r == 0)
@@ -85,10 +115,11 @@ int verb_region(const Verb *verb, int argc, char **argv, Error *reterr)
         if (strcmp(ACTIONS[i].name, argv[1]) != 0)
             continue;
         r = cli_operands(verb, operands - 1, ACTIONS[i].least, ACTIONS[i].most, reterr);
-        return r < 0 ? r
-                     : send_command(dir, ACTIONS[i].command, argv + 2, operands - 1, json, reterr);
+        return r < 0 ? r : send_command(dir, i, argv + 2, operands - 1, json, reterr);
     }
-    return error_set(reterr, ERROR_USAGE,
-                     "unknown action '%s'; allowed: kill, start, hang, resume, restart, signal",
-                     argv[1]);
+    Buf known CLEANUP(buf_done) = BUF_INIT(1024);
+    for (size_t i = 0; i < ARRAY_SIZE(ACTIONS); i++)
+        buf_printf(&known, "%s%s", i > 0 ? ", " : "", ACTIONS[i].name);
+    return error_set(reterr, ERROR_USAGE, "unknown action '%s'; allowed: %s", argv[1],
+                     buf_text(&known));
 }

@@ -28,15 +28,25 @@ void control_answer(ControlClient *client, Buf *buf)
         drop(client);
 }
 
-void control_answer_error(ControlClient *client, const char *error, const char *hint)
+static void answer_error(ControlClient *client, bool failed, const char *error, const char *hint)
 {
     Buf buf CLEANUP(buf_done) = BUF_INIT(65536);
-    buf_add_text(&buf, "{\"ok\":false,\"error\":");
+    buf_printf(&buf, "{\"ok\":false,\"failed\":%s,\"error\":", failed ? "true" : "false");
     buf_add_json_string(&buf, error);
     buf_add_text(&buf, ",\"hint\":");
     buf_add_json_string(&buf, hint);
     buf_add_char(&buf, '}');
     control_answer(client, &buf);
+}
+
+void control_answer_error(ControlClient *client, const char *error, const char *hint)
+{
+    answer_error(client, false, error, hint);
+}
+
+void control_answer_failed(ControlClient *client, const char *error, const char *hint)
+{
+    answer_error(client, true, error, hint);
 }
 
 void control_answer_done(ControlClient *client, int64_t elapsed_ns)
@@ -46,12 +56,12 @@ void control_answer_done(ControlClient *client, int64_t elapsed_ns)
     control_answer(client, &buf);
 }
 
-void control_answer_failure(ControlClient *client, Error *err)
+void control_answer_code(ControlClient *client, int code, Error *err)
 {
     const char *text = error_text(err), *line = strstr(text, "\nHINT: ");
     char error[2048];
     (void)snprintf(error, sizeof error, "%.*s", line != NULL ? (int)(line - text) : 2000, text);
-    control_answer_error(client, error, line != NULL ? line + 7 : "");
+    answer_error(client, code != ERROR_USAGE, error, line != NULL ? line + 7 : "");
     error_done(err);
 }
 
@@ -114,7 +124,7 @@ static void waited(Control *control, ControlClient *client, const char *error, c
     if (error == NULL)
         control_answer_done(client, mono_since(now, client->asked));
     else
-        control_answer_error(client, error, hint);
+        control_answer_failed(client, error, hint);
     execute_lines(control, client, now);
 }
 

@@ -56,8 +56,9 @@ static void do_start(Control *control, ControlClient *client, char *rest, Mono n
         return;
     for (size_t i = 0; i < client->n_regions; i++) {
         Error err = ERROR_INIT;
-        if (control->actions.start(control->actions.context, client->regions[i], &err) < 0) {
-            control_answer_failure(client, &err);
+        int r = control->actions.start(control->actions.context, client->regions[i], &err);
+        if (r < 0) {
+            control_answer_code(client, r, &err);
             return;
         }
     }

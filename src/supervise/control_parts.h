@@ -4,10 +4,12 @@
 #include "control.h"
 
 void control_answer(ControlClient *client, Buf *buf); // adds the line feed
+// The command was wrong; the command was right, but could not be done.
 void control_answer_error(ControlClient *client, const char *error, const char *hint);
+void control_answer_failed(ControlClient *client, const char *error, const char *hint);
 void control_answer_done(ControlClient *client, int64_t elapsed_ns);
-// Answers a failure, with the hint that may be in its text.
-void control_answer_failure(ControlClient *client, Error *err);
+// Answers the failure `code`, with the hint that may be in its text.
+void control_answer_code(ControlClient *client, int code, Error *err);
 // The region that `name` means; NULL after an answer that names those that there are.
 RegionView *control_find_region(Control *control, ControlClient *client, const char *name);
 // Ends the waiting for a reply of this region, which will not come soon.

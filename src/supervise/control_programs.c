@@ -38,11 +38,12 @@ static RegionView *take_program(Control *control, ControlClient *client, char **
 static bool runs(ControlClient *client, const RegionView *region, bool hung_too)
 {
     if (region->process.pid == 0 || region->killed) {
-        control_answer_error(client, "that region does not run", "'start' starts a killed region.");
+        control_answer_failed(client, "that region does not run",
+                              "'start' starts a killed region.");
         return false;
     }
     if (region->state == REGION_STATE_HUNG && !hung_too) {
-        control_answer_error(client, "that region hangs", "'cont' lets it go on.");
+        control_answer_failed(client, "that region hangs", "'cont' lets it go on.");
         return false;
     }
     return true;
@@ -51,10 +52,10 @@ static bool runs(ControlClient *client, const RegionView *region, bool hung_too)
 static bool tell(Control *control, ControlClient *client, RegionView *region, const char *message)
 {
     Error err = ERROR_INIT;
-    if (control->actions.tell(control->actions.context, region, message, &err) == 0)
-        return true;
-    control_answer_failure(client, &err);
-    return false;
+    int r = control->actions.tell(control->actions.context, region, message, &err);
+    if (r < 0)
+        control_answer_code(client, r, &err);
+    return r >= 0;
 }
 
 static void do_restart(Control *control, ControlClient *client, char *rest, Mono now)
@@ -64,7 +65,7 @@ static void do_restart(Control *control, ControlClient *client, char *rest, Mono
     if (region == NULL || !runs(client, region, true))
         return;
     if (region->programs[program].state == PROGRAM_STATE_HALTED) {
-        control_answer_error(client, "that program is halted", "'resume' starts it.");
+        control_answer_failed(client, "that program is halted", "'resume' starts it.");
         return;
     }
     char message[128];
@@ -165,7 +166,7 @@ static void do_environment(Control *control, ControlClient *client, char *rest, 
     if (r < 0) {
         if (r == ERROR_MEMORY)
             (void)error_set(&err, r, "environment");
-        control_answer_failure(client, &err);
+        control_answer_code(client, r, &err);
         return;
     }
     char message[REGION_MESSAGE_MAX];
@@ -186,7 +187,7 @@ static void do_programs(Control *control, ControlClient *client, char *rest, Mon
     if (r == 0 && (r = changes_set_programs(&region->changes, folder)) < 0)
         (void)error_set(&err, r, "programs");
     if (r < 0) {
-        control_answer_failure(client, &err);
+        control_answer_code(client, r, &err);
         return;
     }
     char message[REGION_MESSAGE_MAX];

@@ -182,7 +182,8 @@ static int run(const Fleet *fleet, bool detach, Error *reterr)
 
 int verb_up(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    const char *file = "fleet.yaml", *dir = NULL;
+    const char *file = NULL, *dir = NULL;
+    LayoutPath pushed;
     bool detach = false;
     const Option options[] = {
         {"fleet", "FILE", "the deployment (default ./fleet.yaml)", &file, NULL},
@@ -196,6 +197,8 @@ int verb_up(const Verb *verb, int argc, char **argv, Error *reterr)
     if (r != 0)
         return r < 0 ? r : 0;
     Fleet fleet;
+    if (file == NULL)
+        file = up_default_file(dir, &pushed);
     r = up_prepare(file, dir, &fleet, reterr);
     if (r == ERROR_RUNNING)
         return say_running(dir, reterr);

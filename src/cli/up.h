@@ -16,6 +16,8 @@ typedef struct Fleet {
     RegionSpec **specs; // [n_regions]
 } Fleet;
 
+// ./fleet.yaml, or what `config push` has put into DIR, which may be newer; then it says so.
+const char *up_default_file(const char *dir, LayoutPath *ret_path);
 // Checks, folders, certificates. ERROR_RUNNING when a fleet runs there already.
 int up_prepare(const char *fleet_file, const char *dir, Fleet *ret_fleet, Error *reterr) MUST_CHECK;
 void fleet_done(Fleet *fleet);

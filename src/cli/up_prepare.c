@@ -75,12 +75,27 @@ static int make_reachable(Fleet *fleet, Error *reterr)
     return 0;
 }
 
+const char *up_default_file(const char *dir, LayoutPath *ret_path)
+{
+    LayoutPath state;
+    if (layout_absolute(dir != NULL ? dir : "run", &state, NULL) < 0 ||
+        !files_exist(layout_dir(state.text, "fleet.pushed").text))
+        return "fleet.yaml";
+    *ret_path = layout_dir(state.text, "fleet.yaml");
+    (void)printf("fleet.yaml: the one that was pushed, %s; --fleet FILE starts with another\n",
+                 ret_path->text);
+    return ret_path->text;
+}
+
 static int keep_files(const Fleet *fleet, const char *fleet_file, const char *bytes, size_t len,
                       Error *reterr)
 {
     LayoutPath absolute;
     const char *dir = fleet->context.dir.text;
     int r = layout_absolute(fleet_file, &absolute, reterr);
+    if (r == 0 && strcmp(absolute.text, layout_dir(fleet->shown_dir.text, "fleet.yaml").text) == 0)
+        return 0; // it is there already, and where it came from too
+    (void)unlink(layout_dir(dir, "fleet.pushed").text);
     if (r == 0)
         r = files_replace(layout_dir(dir, "fleet.path").text, absolute.text, strlen(absolute.text),
                           NULL, reterr);

@@ -82,7 +82,8 @@ static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
         (r = disk_place_open(held->options->dir, name, &region->place, reterr)) < 0)
         return r;
     region->killed = true;
-    if ((r = fault_ask(held, reterr, "kill %s", name)) < 0 ||
+    if ((r = disk_place_mark(&region->place, reterr)) < 0 ||
+        (r = fault_ask(held, reterr, "kill %s", name)) < 0 ||
         (r = disk_place_move(&region->place, held->deadline, reterr)) < 0 ||
         (r = disk_place_show(&region->place, supervisor, base, below, reterr)) < 0 ||
         (r = fault_ask(held, reterr, "start %s", name)) < 0)
@@ -123,8 +124,12 @@ static int restore(FaultHeld *held, const char *name, DiskRegion *region, Error 
         if (r == 0)
             r = disk_place_recover(&region->place, supervisor, held->deadline, reterr);
     }
-    if (r == 0 && region->killed && supervisor > 0 &&
-        (r = fault_ask(held, reterr, "start %s", name)) == 0)
+    bool starts = region->killed && supervisor > 0;
+    if (r == 0 && starts)
+        r = fault_ask(held, reterr, "start %s", name);
+    if (r == 0)
+        r = disk_place_unmark(&region->place, reterr);
+    if (r == 0 && starts)
         r = fault_wait_region(held, name, reterr);
     if (r < 0)
         return error_wrap(reterr, r, "database of region '%s'", name);

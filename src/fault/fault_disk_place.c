@@ -62,10 +62,40 @@ static bool exists(const DiskPlace *place, const char *name)
     return faccessat(place->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+// But for the mark.
+static const char *const OURS[] = {"pg.small", "pg.back", "pg.healed", "pg.kept"};
+
+static bool folders_left(const DiskPlace *place)
+{
+    bool left = false;
+    for (size_t i = 0; i < ARRAY_SIZE(OURS); i++)
+        left = left || exists(place, OURS[i]);
+    return left;
+}
+
 bool disk_place_left(const DiskPlace *place)
 {
-    return exists(place, "pg.kept") || exists(place, "pg.small") || exists(place, "pg.back") ||
-           exists(place, "pg.healed");
+    return folders_left(place) || exists(place, "pg.moving");
+}
+
+int disk_place_mark(const DiskPlace *place, Error *reterr)
+{
+    fault_owner_become(&place->owner);
+    int fd = openat(place->fd, "pg.moving", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r = fd >= 0 ? 0 : error_errno(reterr, errno, "pg.moving");
+    files_close(fd);
+    fault_owner_leave(&place->owner);
+    return r;
+}
+
+int disk_place_unmark(const DiskPlace *place, Error *reterr)
+{
+    fault_owner_become(&place->owner);
+    int r = unlinkat(place->fd, "pg.moving", 0) == 0 || errno == ENOENT
+                ? 0
+                : error_errno(reterr, errno, "pg.moving");
+    fault_owner_leave(&place->owner);
+    return r;
 }
 
 // Does a folder hold a database, and is it on the disk itself (or on the small one)? By the devices
@@ -148,7 +178,7 @@ int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
 {
     uint64_t bytes = 0;
     fault_owner_become(&place->owner);
-    int r = look(place) == DISK_TRUTH_PG && !disk_place_left(place)
+    int r = look(place) == DISK_TRUTH_PG && !folders_left(place)
                 ? prepare_folders(place, &bytes, reterr)
                 : error_set(reterr, ERROR_CONFLICT, "there is no database in 'pg', or not only");
     fault_owner_leave(&place->owner);
@@ -226,10 +256,9 @@ int disk_place_recover(const DiskPlace *place, pid_t pid, Mono deadline, Error *
     fault_owner_leave(&place->owner);
     if (r < 0 || (r = fault_mount_detach(0, place->source, true, reterr)) < 0)
         return r;
-    static const char *const LEFT[] = {"pg.small", "pg.back", "pg.healed", "pg.kept"};
     fault_owner_become(&place->owner);
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(LEFT); i++)
-        r = remove_folder(place, LEFT[i], reterr);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(OURS); i++)
+        r = remove_folder(place, OURS[i], reterr);
     fault_owner_leave(&place->owner);
     return r;
 }

@@ -9,6 +9,8 @@
 //             /pg.small   the small disk (tmpfs): data/ and ballast
 //             /pg.back    a copy on its way back; worth nothing
 //             /pg.healed  a complete copy
+//             /pg.moving  made before the region is killed, removed when it has been started again:
+//                         a region that is down on our account is never forgotten
 //
 //   step                                                   truth after it
 //   1 pg.kept made: a placeholder, no database             pg
@@ -58,6 +60,8 @@ int disk_place_open(const char *dir, const char *region, DiskPlace *ret_place,
 void disk_place_close(DiskPlace *place);
 // Is there anything but pg?
 bool disk_place_left(const DiskPlace *place);
+int disk_place_mark(const DiskPlace *place, Error *reterr) MUST_CHECK;
+int disk_place_unmark(const DiskPlace *place, Error *reterr) MUST_CHECK;
 // Steps 1 to 3; nothing of the region may run.
 int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr) MUST_CHECK;
 // Step 4, for process `pid` of the fleet, which sees pg as base/below.

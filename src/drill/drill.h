@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // drill: `wildcam drill NAME`: breaks something for real under camera traffic, measures what
-// clients saw, heals it, and holds the figures against the objectives in fleet.yaml.
+// clients saw, heals it, and holds the figures against the objectives in fleet.yaml and its own.
 #pragma once
 #include <stdint.h>
 
 #include "error.h"
+
+// The user ended it; everything was healed.
+#define ERROR_INTERRUPTED (-4) // -EINTR
 
 // One command to the supervisor of the fleet in `dir`, one JSON answer (malloced).
 typedef int DrillAsk(const char *dir, const char *command, int64_t timeout_ns, char **ret_answer,

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: MIT
-// drill_report: what a drill came to: the figures, the objectives they are held against, and both
-// as text and as JSON (docs/cli.md). Pure but for nothing: figures in, text out.
+// drill_report: what a drill came to: its figures, as text and as JSON (docs/cli.md). What they are
+// held against is in drill_figures.h. Pure: figures in, text out.
 #pragma once
 #include "buf.h"
 #include "conf.h"
+#include "drill_table.h"
+#include "edge_counters.h"
 #include "stats.h"
 
-#define FIGURE_NONE (-1.0) // not measured: null
+#define FIGURE_NONE (-1.0)  // not measured: null, and not judged
+#define FIGURE_NEVER (-2.0) // what it waits for did not happen: null, and missed
 
 #define DRILL_FAILURES 20 // listed in a report
+#define DRILL_HOLDS 64
+
+typedef struct DrillScope { // the whole drill, or one phase of it
+    const char *name;
+    Mono begin, end;       // requests count by the time at which they were due
+    Stats surviving, dead; // by the gateway of the first try
+    uint32_t taken_down;   // times that a gateway was held down, however many plans said so
+    uint32_t wrong_verdicts;
+} DrillScope;
 
 typedef struct DrillReport {
     const char *name;   // "provider-down"
@@ -18,37 +30,36 @@ typedef struct DrillReport {
     uint64_t seed;
     Wall started;
     int64_t duration_ns;
-    Stats surviving, dead; // by the gateway of the first try
-    uint32_t n_failures;   // the first ones of those that failed after the retry, or at a survivor
+    DrillScope whole;
+    uint32_t n_phases;
+    DrillScope phases[DRILL_PHASES];
+    uint32_t n_failures; // the first ones of those that failed after the retry, or at a survivor
     struct {
         double at_ms; // of the due time, since the fault
         CameraRequest request;
     } failures[DRILL_FAILURES];
-    const Model *model; // names of the gateways
-    uint64_t edge_retries_surviving, edge_retries_dead;
+    const Model *model;                   // names of the gateways
+    EdgeCounts edge_surviving, edge_dead; // what the edges did
     uint64_t acknowledged;
     double duplicated_writes, lost_now, lost_after_heal; // counts, or FIGURE_NONE
     double rto_edge_ms, rto_plan_ms, recovered_ms;       // or FIGURE_NONE
     double recover_limit_ms;
     char not_recovered[128]; // what was missing at the deadline, or ""
+    uint32_t n_holds;        // that were over before healing
+    double holds_ms[DRILL_HOLDS];
+    double max_apart_ms;
+    double intents_agree_ms, verdicts_agree_ms; // after healing
+    double class_gone_ms, class_back_ms;        // after the fault, after healing
+    double capacity_peak_ppm;                   // of the fullest survivor
+    double config_back_ms;                      // until a bad configuration was taken back
+    double programs_replaced;
+    bool busy_targets; // each replica had more requests than a stall needs to be seen
 } DrillReport;
 
-typedef struct DrillObjective {
-    const char *name;
-    const char *unit; // "ms", "%", ""
-    double limit, value;
-    bool at_least; // the value must not be below the limit; else not above it
-    bool held;
-} DrillObjective;
+typedef struct DrillObjective DrillObjective; // drill_figures.h
 
-#define DRILL_OBJECTIVES 9
-
-// Those that can be judged; a value of FIGURE_NONE is left out and named in *ret_missing ("rpo
-// ...", separated by spaces).
-uint32_t drill_objectives(const DrillReport *report, const ConfObjectives *limits,
-                          DrillObjective ret_objectives[DRILL_OBJECTIVES], Buf *ret_missing);
-bool drill_held(const DrillObjective *objectives, uint32_t n);
 void drill_report_json(const DrillReport *report, const DrillObjective *objectives, uint32_t n,
                        Buf *out);
+// drill_text.c
 void drill_report_text(const DrillReport *report, const DrillObjective *objectives, uint32_t n,
                        Buf *out);

@@ -4,106 +4,72 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "agents_ask.h"
 #include "alloc.h"
-#include "asker.h"
 #include "clock.h"
 #include "drill_state.h"
 #include "files.h"
 #include "layout.h"
 
-#define PLAN_MAX_NS (30 * NS_PER_S)  // for the plans to turn away
 #define START_MAX_NS (30 * NS_PER_S) // for the cameras
 #define END_MAX_NS (20 * NS_PER_S)
-#define CONTROL_NS (15 * NS_PER_S)
+#define INTENTS_MAX_NS (20 * NS_PER_S)
 
-void drill_say(const char *text)
+void drill_say(const char *fmt, ...)
 {
-    (void)fprintf(stderr, "drill: %s\n", text);
-}
-
-bool drill_is_target(const Drill *drill, uint32_t region)
-{
-    return (drill->options->regions >> region & 1) != 0;
-}
-
-uint64_t drill_all_regions(const Drill *drill)
-{
-    return drill->model->n_regions < 64 ? (UINT64_C(1) << drill->model->n_regions) - 1 : UINT64_MAX;
-}
-
-static int control(Drill *drill, const char *verb)
-{
-    Buf command CLEANUP(buf_done) = BUF_INIT(4096);
-    buf_add_text(&command, verb);
-    for (uint32_t i = 0; i < drill->report->n_regions; i++)
-        buf_printf(&command, " %s", drill->report->regions[i]);
-    char *answer CLEANUP(free_textp) = NULL;
-    int r = drill->options->ask(drill->options->dir, buf_text(&command), CONTROL_NS, &answer,
-                                drill->reterr);
-    if (r < 0)
-        return error_wrap(drill->reterr, r, "supervisor, '%s'", buf_text(&command));
-    json_t *root = json_loads(answer, 0, NULL);
-    if (!json_is_true(json_object_get(root, "ok"))) {
-        const char *why = json_string_value(json_object_get(root, "error"));
-        r = error_set(drill->reterr, ERROR_UNAVAILABLE, "supervisor, '%s': %s", buf_text(&command),
-                      why != NULL ? why : "no answer of use");
-    }
-    json_decref(root);
-    return r;
-}
-
-static void flaps_reset(void *context, int status, const char *body, size_t len)
-{
-    int *ret_status = context;
-    *ret_status = status;
+    va_list args;
+    va_start(args, fmt);
+    (void)fputs("drill: ", stderr);
+    (void)vfprintf(stderr, fmt, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
 }
 
 // Hold times grow with each flap: without this, the second drill of a day would measure the first.
-static int reset_flaps(Drill *drill)
+static int reset_flaps(Drill *drill, const char *when)
 {
-    Asker *asker CLEANUP(asker_freep) = NULL;
-    int status = 0, r = asker_new(1, &asker, drill->reterr);
     Buf body CLEANUP(buf_done) = BUF_INIT(1024);
     buf_printf(&body,
                "{\"kind\":\"reset_flaps\",\"target\":\"fleet\",\"author\":\"drill\","
-               "\"reason\":\"before drill %s\",\"expires_s\":60}",
-               drill->report->name);
-    for (uint32_t i = 0; r >= 0 && status / 100 != 2 && i < drill->model->n_regions; i++) {
-        LayoutPath socket;
-        if (layout_socket(drill->options->dir, drill->model->regions[i].name, "agent.sock", &socket,
-                          NULL) < 0)
-            continue;
-        r = asker_post(asker, socket.text, "/v1/intents", buf_text(&body), flaps_reset, &status,
+               "\"reason\":\"%s drill %s\",\"expires_s\":60}",
+               when, drill->report->name);
+    return agents_wish(drill->options->dir, drill->model, UINT64_MAX, buf_text(&body),
                        drill->reterr);
-        asker_run(asker);
-    }
-    if (r >= 0 && status / 100 != 2) {
-        r = error_set(drill->reterr, ERROR_UNAVAILABLE,
-                      "no agent takes the reset of flap counts (status %d)", status);
-        return error_hint(drill->reterr, r, "Is the fleet running? 'wildcam up' starts it.");
-    }
-    return r;
 }
 
 static int settle(Drill *drill)
 {
     char why[128];
     drill_say("waiting for every gateway to be up with its full share");
-    int r = reset_flaps(drill);
-    if (r < 0)
-        return r;
-    r = drill_wait_full(drill, drill->options->deadline_ns, why, sizeof why);
+    int r = drill_wait_full(drill, drill->options->deadline_ns, why, sizeof why);
     if (r == ERROR_TIMEOUT) {
         r = error_set(drill->reterr, r, "the fleet is not whole: %s", why);
         return error_hint(drill->reterr, r, "'wildcam status' tells more");
     }
     return r;
+}
+
+static int prepare(Drill *drill)
+{
+    const DrillOptions *options = drill->options;
+    const FaultOptions fault_options = {options->dir, options->conf, options->ask};
+    int r = reset_flaps(drill, "before");
+    if (r < 0 || (r = settle(drill)) < 0)
+        return r;
+    if ((r = undo_new(options->dir, drill->model, options->ask, &drill->undo, drill->reterr)) < 0 ||
+        (r = fault_keeper_new(&fault_options, &drill->keeper, drill->reterr)) < 0)
+        return r;
+    if (drill->row->prepare != NULL && (r = drill->row->prepare(drill)) < 0)
+        return r;
+    if ((r = drill_prepare_faults(drill)) < 0)
+        return r;
+    return settle(drill); // preparing may have restarted something
 }
 
 static int start_traffic(Drill *drill)
@@ -112,9 +78,10 @@ static int start_traffic(Drill *drill)
     const char *argv[24] = {"wildcam-cameras", "--dir", options->dir,  "--fleet", options->fleet,
                             "--duration",      "0",     "--no-verify", "--json"};
     size_t n = 9;
-    if (options->rate != NULL) {
+    const char *rate = drill->rate[0] != '\0' ? drill->rate : options->rate;
+    if (rate != NULL) {
         argv[n++] = "--rate";
-        argv[n++] = options->rate;
+        argv[n++] = rate;
     }
     if (options->connections != NULL) {
         argv[n++] = "--connections";
@@ -125,54 +92,28 @@ static int start_traffic(Drill *drill)
     Mono end = mono_add(clock_mono(), START_MAX_NS);
     while (r == 0 && (r = traffic_child_ready(&drill->child, drill->reterr)) == 0) {
         r = drill_look(drill);
+        drill_watch_plans(drill);
         if (r == 0 && clock_mono().ns > end.ns)
             r = error_set(drill->reterr, ERROR_TIMEOUT, "the cameras do not start");
     }
+    drill->report->whole.begin = clock_mono();
     return r < 0 ? r : 0;
-}
-
-static void read_counters(const Drill *drill, EdgeCounters *counters)
-{
-    counters->n = 0;
-    for (uint32_t i = 0; i < drill->model->n_regions; i++)
-        edge_counters_read(drill->options->dir, drill->model->regions[i].name, i, counters);
-}
-
-static int break_it(Drill *drill)
-{
-    read_counters(drill, &drill->before);
-    drill_say("SIGKILL");
-    drill->broken = true; // also when the answer gets lost
-    drill->fault = clock_mono();
-    return control(drill, "kill");
-}
-
-static int watch_broken(Drill *drill)
-{
-    Mono end = mono_add(drill->fault, PLAN_MAX_NS);
-    int r = 0;
-    while (r == 0 && !drill_all_away(drill) && clock_mono().ns < end.ns)
-        r = drill_keep_going(drill, mono_add(clock_mono(), NS_PER_MS));
-    if (r == 0 && !drill_all_away(drill))
-        drill_say("some plan still has the target in front");
-    return r < 0 ? r : drill_keep_going(drill, mono_add(drill->fault, drill->options->broken_ns));
-}
-
-static int heal(Drill *drill)
-{
-    drill_say("healing");
-    drill->healed = clock_mono();
-    drill->broken = false;
-    return control(drill, "start");
 }
 
 static int wait_recovery(Drill *drill)
 {
     char *why = drill->report->not_recovered;
-    int r = drill_wait_full(drill, drill->options->deadline_ns, why,
-                            sizeof drill->report->not_recovered);
+    int r = 0;
+    drill_say("waiting for everything to be back");
+    if (drill->row->ask_intents && (r = drill_wait_intents(drill, INTENTS_MAX_NS)) < 0)
+        return r;
+    if (drill->row->reset_after && (r = reset_flaps(drill, "after")) < 0)
+        return r;
+    r = drill_wait_full(drill, drill->options->deadline_ns, why,
+                        sizeof drill->report->not_recovered);
     drill->report->recovered_ms =
         r == 0 ? (double)mono_since(clock_mono(), drill->healed) / 1e6 : FIGURE_NONE;
+    drill->report->whole.end = clock_mono();
     return r == ERROR_TIMEOUT ? 0 : r;
 }
 
@@ -187,44 +128,35 @@ static int end_traffic(Drill *drill)
         if (clock_mono().ns > end.ns)
             return error_set(drill->reterr, ERROR_TIMEOUT, "the cameras do not end");
     }
-    read_counters(drill, &drill->after);
+    drill_read_counters(drill, &drill->after);
     return r < 0 ? r : 0;
 }
 
-static int break_and_heal(Drill *drill)
+// Heals what is still broken, whatever happened before.
+static void clean_up(Drill *drill)
 {
-    uint64_t ignored;
-    int r = break_it(drill);
-    if (r == 0)
-        r = watch_broken(drill);
-    if (r == 0)
-        r = drill_count_lost(drill, drill_all_regions(drill) & ~drill->options->regions,
-                             &drill->report->lost_now, &ignored);
-    if (r == 0)
-        return heal(drill);
-    // Failed or interrupted: heal all the same, and keep the first reason.
-    Error first = *drill->reterr;
-    *drill->reterr = ERROR_INIT;
-    if (heal(drill) < 0)
-        (void)fprintf(stderr, "drill: NOT healed: %s\n", error_text(drill->reterr));
-    error_done(drill->reterr);
-    *drill->reterr = first;
-    return r;
+    traffic_child_kill(&drill->child);
+    drill->keeper = fault_keeper_free(drill->keeper);
+    drill->undo = undo_free(drill->undo);
 }
 
 static int run_steps(Drill *drill)
 {
-    int r = settle(drill);
+    int r = prepare(drill);
     if (r < 0 || (r = start_traffic(drill)) < 0 || (r = drill_find_run(drill)) < 0)
         return r;
     drill->report->started = clock_wall();
     r = drill_keep_going(drill, mono_add(clock_mono(), drill->options->before_ns));
-    if (r < 0 || (r = break_and_heal(drill)) < 0)
+    if (r < 0)
         return r;
-    drill_say("waiting for everything to be back");
-    if ((r = wait_recovery(drill)) < 0 || (r = end_traffic(drill)) < 0)
+    drill_read_counters(drill, &drill->before);
+    if ((r = drill_run_phases(drill)) < 0 || (r = wait_recovery(drill)) < 0 ||
+        (r = end_traffic(drill)) < 0)
         return r;
-    return drill_measure(drill);
+    clean_up(drill);
+    char why[128]; // the databases are asked: they may be on their way back from the small disk
+    r = drill_wait_full(drill, drill->options->deadline_ns, why, sizeof why);
+    return r < 0 && r != ERROR_TIMEOUT ? r : drill_measure(drill);
 }
 
 static int open_signals(Drill *drill)
@@ -240,20 +172,20 @@ static int open_signals(Drill *drill)
     return drill->signals >= 0 ? 0 : error_errno(drill->reterr, errno, "signalfd");
 }
 
-int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reterr)
+static void init_scope(DrillScope *scope)
 {
-    Error own CLEANUP(error_done) = ERROR_INIT;
-    Drill *drill CLEANUP(alloc_freep) = alloc_zeroed(1, sizeof *drill);
-    if (drill == NULL)
-        return error_set(reterr, ERROR_MEMORY, "out of memory");
-    drill->options = options;
-    drill->model = &options->conf->model;
-    drill->report = ret_report;
-    drill->reterr = reterr != NULL ? reterr : &own;
-    *ret_report = (DrillReport){
-        .name = options->name,
+    stats_init(&scope->surviving);
+    stats_init(&scope->dead);
+}
+
+static void init_report(Drill *drill)
+{
+    const DrillOptions *options = drill->options;
+    DrillReport *report = drill->report;
+    *report = (DrillReport){
+        .name = options->row->name,
         .target = options->target,
-        .model = &options->conf->model,
+        .model = drill->model,
         .duplicated_writes = FIGURE_NONE,
         .lost_now = FIGURE_NONE,
         .lost_after_heal = FIGURE_NONE,
@@ -261,17 +193,47 @@ int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reter
         .rto_plan_ms = FIGURE_NONE,
         .recovered_ms = FIGURE_NONE,
         .recover_limit_ms = (double)options->deadline_ns / 1e6,
+        .intents_agree_ms = FIGURE_NONE,
+        .verdicts_agree_ms = FIGURE_NONE,
+        .class_gone_ms = FIGURE_NONE,
+        .class_back_ms = FIGURE_NONE,
+        .capacity_peak_ppm = FIGURE_NONE,
+        .config_back_ms = FIGURE_NONE,
+        .programs_replaced = FIGURE_NONE,
+        .busy_targets = drill_share(drill) >= drill->model->pick.stall_min_rps,
     };
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
         if (drill_is_target(drill, i))
-            ret_report->regions[ret_report->n_regions++] = drill->model->regions[i].name;
+            report->regions[report->n_regions++] = drill->model->regions[i].name;
     }
-    stats_init(&ret_report->surviving);
-    stats_init(&ret_report->dead);
+    init_scope(&report->whole);
+    for (size_t i = 0; i < DRILL_PHASES; i++)
+        init_scope(&report->phases[i]);
+    report->whole.end = MONO_NEVER;
+}
+
+int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reterr)
+{
+    Error own CLEANUP(error_done) = ERROR_INIT;
+    Drill *drill CLEANUP(alloc_freep) = alloc_zeroed(1, sizeof *drill);
+    if (drill == NULL)
+        return error_set(reterr, ERROR_MEMORY, "out of memory");
+    drill->options = options;
+    drill->row = options->row;
+    drill->model = &options->conf->model;
+    drill->report = ret_report;
+    drill->reterr = reterr != NULL ? reterr : &own;
+    timeline_init(&drill->timeline, drill->model->n_regions);
+    init_report(drill);
+    drill->watch = (PlanWatch){options->dir, drill->model, ret_report->regions,
+                               ret_report->n_regions, &drill->timeline};
+    drill->load.dir = options->dir;
+    drill->load.model = drill->model;
     int r = open_signals(drill);
     if (r == 0)
         r = run_steps(drill);
-    traffic_child_kill(&drill->child);
+    clean_up(drill);
+    timeline_done(&drill->timeline);
     files_close(drill->signals);
     return r;
 }

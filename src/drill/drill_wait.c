@@ -20,19 +20,19 @@ int drill_look(Drill *drill)
     struct signalfd_siginfo info;
     if (read(drill->signals, &info, sizeof info) != sizeof info)
         return 0;
-    return error_set(drill->reterr, ERROR_UNAVAILABLE, "interrupted");
+    return error_set(drill->reterr, ERROR_INTERRUPTED, "interrupted");
 }
 
 void drill_watch_plans(Drill *drill)
 {
     Mono now = clock_mono();
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
-        if (!plan_watch(drill->options->dir, drill->model->regions[i].name, drill->report->regions,
-                        drill->report->n_regions, &drill->sights[i]))
+        if (!plan_watch(&drill->watch, i, now, &drill->sights[i]))
             continue;
-        if (drill->broken && !drill->sights[i].in_front && drill->away[i].ns == 0)
+        if (drill->away_since.ns != 0 && !drill->sights[i].in_front && drill->away[i].ns == 0)
             drill->away[i] = now;
     }
+    load_watch_look(&drill->load, now);
 }
 
 static bool all_full(Drill *drill, char *ret_why, size_t size)
@@ -55,10 +55,20 @@ static bool all_full(Drill *drill, char *ret_why, size_t size)
 bool drill_all_away(const Drill *drill)
 {
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
-        if (!drill_is_target(drill, i) && drill->away[i].ns == 0)
+        if ((drill_able_agents(drill) >> i & 1) != 0 && drill->away[i].ns == 0)
             return false;
     }
     return true;
+}
+
+// The next look, while the cameras run if they were started.
+static int go_on(Drill *drill)
+{
+    int r = drill_look(drill);
+    if (r == 0 && drill->child.pid > 0 &&
+        (r = traffic_child_ended(&drill->child, drill->reterr)) > 0)
+        r = error_set(drill->reterr, ERROR_UNAVAILABLE, "the cameras ended");
+    return r;
 }
 
 int drill_wait_full(Drill *drill, int64_t most_ns, char *ret_why, size_t size)
@@ -73,21 +83,17 @@ int drill_wait_full(Drill *drill, int64_t most_ns, char *ret_why, size_t size)
         }
         if (clock_mono().ns > end.ns)
             return ERROR_TIMEOUT;
-        int r = drill_look(drill);
+        int r = go_on(drill);
         if (r < 0)
             return r;
-        if (drill->child.pid > 0 && (r = traffic_child_ended(&drill->child, drill->reterr)) != 0)
-            return r < 0 ? r : error_set(drill->reterr, ERROR_UNAVAILABLE, "the cameras ended");
     }
 }
 
 int drill_keep_going(Drill *drill, Mono until)
 {
     while (clock_mono().ns < until.ns) {
-        int r = drill_look(drill);
         drill_watch_plans(drill);
-        if (r == 0 && (r = traffic_child_ended(&drill->child, drill->reterr)) > 0)
-            r = error_set(drill->reterr, ERROR_UNAVAILABLE, "the cameras ended");
+        int r = go_on(drill);
         if (r < 0)
             return r;
     }

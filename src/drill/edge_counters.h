@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// edge_counters: how often the edges retried, from the counters that their workers keep on disk.
+// edge_counters: what the edges did, from the counters that their workers keep on disk.
 #pragma once
 #include <stdint.h>
 
@@ -7,10 +7,16 @@
 
 #define EDGE_COUNTERS_SLOTS 512
 
+typedef struct EdgeCounts {
+    uint64_t retries;
+    uint64_t shed;   // answered 503 because the region was full, clients' and peers' requests
+    uint64_t served; // by this region's own replicas or cache
+} EdgeCounts;
+
 typedef struct EdgeCounter {
     uint32_t region;
     uint64_t pid, started_ns; // which worker; a slot is used again by others
-    uint64_t retries;
+    EdgeCounts counts;
 } EdgeCounter;
 
 typedef struct EdgeCounters {
@@ -20,7 +26,7 @@ typedef struct EdgeCounters {
 
 // Adds the workers of one region; what cannot be read is left out.
 void edge_counters_read(const char *dir, const char *name, uint32_t region, EdgeCounters *counters);
-// Pure. Retries between two readings in the regions of the mask; a worker that was not there before
-// counts from zero.
-uint64_t edge_counters_retries(const EdgeCounters *before, const EdgeCounters *after,
-                               uint64_t regions);
+// Pure. Between two readings in the regions of the mask; a worker that was not there before counts
+// from zero.
+EdgeCounts edge_counters_between(const EdgeCounters *before, const EdgeCounters *after,
+                                 uint64_t regions);

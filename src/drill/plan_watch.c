@@ -35,17 +35,26 @@ bool plan_in_front(const Plan *plan, const char *const *regions, uint32_t n)
     return false;
 }
 
-bool plan_is_full(const Plan *plan, const char **ret_region)
+bool plan_is_full(const Plan *plan, uint32_t *ret_gateway)
 {
     for (uint32_t i = 0; i < plan->n_gateways; i++) {
         const PlanGateway *gateway = &plan->gateways[i];
-        if (gateway->state == HEALTH_UP && gateway->share_ppm == PPM_ONE)
+        if (gateway->state == HEALTH_UP && gateway->share_ppm == PPM_ONE &&
+            (gateway->classes & CLASS_MASK_ALL) == CLASS_MASK_ALL)
             continue;
-        if (ret_region != NULL)
-            *ret_region = gateway->region;
+        *ret_gateway = i;
         return false;
     }
     return true;
+}
+
+bool plan_lost_replicas(const Plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_replicas; i++) {
+        if (plan->replicas[i].state == HEALTH_UP)
+            return false;
+    }
+    return plan->n_replicas > 0;
 }
 
 static bool read_now(const char *dir, const char *region, PlanNow *ret_now)
@@ -57,35 +66,53 @@ static bool read_now(const char *dir, const char *region, PlanNow *ret_now)
            plan_now_decode(bytes, len, ret_now, NULL) == 0;
 }
 
-static void judge(const Plan *plan, const char *const *targets, uint32_t n, PlanSight *sight)
+static const char *why_not_full(const PlanGateway *gateway)
 {
-    const char *region = "";
-    sight->number = plan->number;
-    sight->in_front = plan_in_front(plan, targets, n);
-    sight->full = plan_is_full(plan, &region);
-    sight->not_full[0] = '\0';
-    for (uint32_t i = 0; !sight->full && i < plan->n_gateways; i++) {
-        const PlanGateway *gateway = &plan->gateways[i];
-        static const char *const STATES[HEALTH_MAX] = {"unknown", "returning", "suspect",
-                                                       "down",    "drained",   "never"};
-        if (strcmp(gateway->region, region) == 0)
-            (void)snprintf(sight->not_full, sizeof sight->not_full, "%.40s is %s", region,
-                           STATES[gateway->state]);
-    }
+    static const char *const STATES[HEALTH_MAX] = {"unknown", "returning", "suspect",
+                                                   "down",    "drained",   "never"};
+    return gateway->state == HEALTH_UP && gateway->share_ppm == PPM_ONE ? "without a class"
+                                                                        : STATES[gateway->state];
 }
 
-bool plan_watch(const char *dir, const char *region, const char *const *targets, uint32_t n,
-                PlanSight *sight)
+static void judge(const PlanWatch *watch, const Plan *plan, PlanSight *sight)
+{
+    uint32_t gateway = 0;
+    sight->number = plan->number;
+    sight->in_front = plan_in_front(plan, watch->targets, watch->n_targets);
+    sight->replicas_out = plan_lost_replicas(plan);
+    sight->full = plan_is_full(plan, &gateway);
+    sight->not_full[0] = '\0';
+    if (!sight->full)
+        (void)snprintf(sight->not_full, sizeof sight->not_full, "%.40s is %s",
+                       plan->gateways[gateway].region, why_not_full(&plan->gateways[gateway]));
+}
+
+// Memory that runs out here loses an observation, not the drill; the list then says that it is
+// full.
+static void remember(const PlanWatch *watch, uint32_t observer, Mono now, const Plan *plan)
+{
+    int r = timeline_digest(watch->timeline, now, observer, plan->fleet_digest);
+    for (uint32_t i = 0; r == 0 && i < plan->n_gateways; i++) {
+        int gateway = model_find_region(watch->model, plan->gateways[i].region);
+        if (gateway >= 0)
+            r = timeline_gateway(watch->timeline, now, observer, (uint32_t)gateway,
+                                 plan->gateways[i].state, plan->gateways[i].classes);
+    }
+    watch->timeline->full |= r < 0;
+}
+
+bool plan_watch(const PlanWatch *watch, uint32_t region, Mono at, PlanSight *sight)
 {
     PlanNow now;
-    if (!read_now(dir, region, &now))
+    const char *region_name = watch->model->regions[region].name;
+    if (!read_now(watch->dir, region_name, &now))
         return false;
     sight->heartbeat_ns = now.heartbeat.ns;
     if (now.number == sight->number)
         return true;
     char name[64];
     (void)snprintf(name, sizeof name, "plan/" PLAN_FILE_NAME, now.number);
-    LayoutPath path = layout_region(dir, region, name);
+    LayoutPath path = layout_region(watch->dir, region_name, name);
     char *bytes CLEANUP(free_textp) = NULL;
     size_t len;
     Arena *arena CLEANUP(arena_freep) = arena_new(BOUND_PLAN_BYTES);
@@ -93,6 +120,8 @@ bool plan_watch(const char *dir, const char *region, const char *const *targets,
     if (arena == NULL || files_read(path.text, BOUND_PLAN_BYTES, &bytes, &len, NULL) < 0 ||
         plan_file_decode(bytes, len, arena, &plan, NULL) < 0)
         return false;
-    judge(plan, targets, n, sight);
+    judge(watch, plan, sight);
+    if (watch->timeline != NULL)
+        remember(watch, region, at, plan);
     return true;
 }

@@ -1,74 +1,12 @@
 // SPDX-License-Identifier: MIT
-// drill: the judgement of plans, the counting of edge retries, objectives and the report.
+// drill: objectives and the report.
 #include "unit.h"
 
 #include <jansson.h>
 #include <string.h>
 
+#include "drill_figures.h"
 #include "drill_report.h"
-#include "edge_counters.h"
-#include "plan_watch.h"
-
-static const PlanGateway GATEWAYS[] = {
-    {.region = "a", .state = HEALTH_UP, .share_ppm = PPM_ONE},
-    {.region = "b", .state = HEALTH_UP, .share_ppm = PPM_ONE},
-    {.region = "c", .state = HEALTH_UP, .share_ppm = PPM_ONE},
-};
-
-static Plan plan_of(const PlanRoute *routes, uint32_t n)
-{
-    return (Plan){.n_gateways = 3, .gateways = GATEWAYS, .n_routes = n, .routes = routes};
-}
-
-static void test_in_front(void **state)
-{
-    static const PlanEntry FIRST_A[] = {{0, PPM_ONE}, {1, 0}, {2, 0}};
-    static const PlanEntry LAST_A[] = {{1, 600000}, {2, 400000}, {0, 0}};
-    static const PlanEntry SHARE_A[] = {{1, 600000}, {0, 400000}, {2, 0}};
-    static const PlanRoute ROUTES[] = {{.n_entries = 3, .entries = LAST_A},
-                                       {.n_entries = 3, .entries = SHARE_A},
-                                       {.n_entries = 3, .entries = FIRST_A}};
-    static const char *const A[] = {"a"}, *const BC[] = {"b", "c"}, *const X[] = {"x"};
-    Plan plan = plan_of(ROUTES, 1);
-    assert_false(plan_in_front(&plan, A, 1)); // last, without a share: turned away
-    assert_true(plan_in_front(&plan, BC, 2));
-    assert_false(plan_in_front(&plan, X, 1));
-    plan = plan_of(ROUTES, 2);
-    assert_true(plan_in_front(&plan, A, 1)); // a share alone sends clients there
-    plan = plan_of(ROUTES + 2, 1);
-    assert_true(plan_in_front(&plan, A, 1));
-}
-
-static void test_full(void **state)
-{
-    PlanGateway gateways[3];
-    memcpy(gateways, GATEWAYS, sizeof gateways);
-    Plan plan = plan_of(NULL, 0);
-    plan.gateways = gateways;
-    const char *region = NULL;
-    assert_true(plan_is_full(&plan, &region));
-    gateways[1].share_ppm = 500000; // still returning
-    assert_false(plan_is_full(&plan, &region));
-    assert_string_equal(region, "b");
-    gateways[1].share_ppm = PPM_ONE;
-    gateways[2].state = HEALTH_DRAINED;
-    assert_false(plan_is_full(&plan, &region));
-    assert_string_equal(region, "c");
-}
-
-static void test_edge_retries(void **state)
-{
-    static EdgeCounters before, after;
-    before = (EdgeCounters){.n = 2, .items = {{0, 10, 1, 100}, {1, 10, 1, 7}}};
-    // Region 0: the same worker, and its successor after a reload. Region 1: killed, a new worker
-    // with the same pid in its namespace.
-    after = (EdgeCounters){.n = 3, .items = {{0, 10, 1, 130}, {0, 11, 5, 4}, {1, 10, 2, 3}}};
-    assert_int_equal(edge_counters_retries(&before, &after, 1), 34);
-    assert_int_equal(edge_counters_retries(&before, &after, 2), 3);
-    assert_int_equal(edge_counters_retries(&before, &after, 3), 37);
-    after.items[0].retries = 50; // went backwards: damage, not minus
-    assert_int_equal(edge_counters_retries(&before, &after, 1), 4);
-}
 
 static const ModelRegion REGIONS[] = {{.name = "a"}, {.name = "b"}};
 static const Model MODEL = {.n_regions = 2, .regions = REGIONS};
@@ -99,12 +37,18 @@ static void make_report(DrillReport *report)
                             .rto_edge_ms = 12.5,
                             .rto_plan_ms = 700,
                             .recovered_ms = 17000,
-                            .lost_now = 3};
-    stats_init(&report->surviving);
-    stats_init(&report->dead);
-    add(&report->surviving, 9000, TRY_OK, TRY_OK, 2);
-    add(&report->dead, 500, TRY_OK, TRY_OK, 2);
-    add(&report->dead, 500, TRY_CONNECT, TRY_OK, 40);
+                            .lost_now = 3,
+                            .intents_agree_ms = FIGURE_NONE,
+                            .class_gone_ms = FIGURE_NONE};
+    report->whole.name = "";
+    stats_init(&report->whole.surviving);
+    stats_init(&report->whole.dead);
+    report->n_phases = 1;
+    report->phases[0] = report->whole;
+    report->phases[0].name = "killed";
+    add(&report->whole.surviving, 9000, TRY_OK, TRY_OK, 2);
+    add(&report->whole.dead, 500, TRY_OK, TRY_OK, 2);
+    add(&report->whole.dead, 500, TRY_CONNECT, TRY_OK, 40);
 }
 
 static const DrillObjective *find(const DrillObjective *objectives, uint32_t n, const char *name)
@@ -120,7 +64,8 @@ static bool held(const DrillReport *report, const char *name)
 {
     DrillObjective objectives[DRILL_OBJECTIVES];
     Buf missing = BUF_INIT(0);
-    uint32_t n = drill_objectives(report, &LIMITS, objectives, &missing);
+    uint32_t n =
+        drill_objectives(report, drill_find("provider-down"), &LIMITS, objectives, &missing);
     const DrillObjective *objective = find(objectives, n, name);
     assert_non_null(objective);
     assert_int_equal(drill_held(objectives, n), objective->held); // the only one that may miss
@@ -134,25 +79,32 @@ static void test_objectives(void **state)
     make_report(&report);
     DrillObjective objectives[DRILL_OBJECTIVES];
     Buf missing = BUF_INIT(0);
-    uint32_t n = drill_objectives(&report, &LIMITS, objectives, &missing);
+    uint32_t n =
+        drill_objectives(&report, drill_find("provider-down"), &LIMITS, objectives, &missing);
     assert_string_equal(buf_text(&missing), "rpo"); // nothing measures it: left out and named
-    assert_int_equal(n, DRILL_OBJECTIVES - 1);
+    assert_int_equal(n, 10); // fleet.yaml's nine but for rpo, and two of its own
     assert_true(drill_held(objectives, n));
     buf_done(&missing);
 
-    add(&report.surviving, 1, TRY_OK, TRY_OK, 501);
+    add(&report.whole.surviving, 1, TRY_OK, TRY_OK, 501);
     assert_false(held(&report, "worst_request"));
     make_report(&report);
-    add(&report.dead, 1, TRY_CONNECT, TRY_OK, 900); // slow at a dead edge: no objective
+    add(&report.whole.dead, 1, TRY_CONNECT, TRY_OK, 900); // slow at a dead edge: no objective
     assert_true(held(&report, "worst_request"));
-    add(&report.surviving, 1, TRY_STATUS, TRY_OK, 2);
+    add(&report.whole.surviving, 1, TRY_STATUS, TRY_OK, 2);
     assert_false(held(&report, "failed_first_try_idempotent.surviving_edges"));
     make_report(&report);
-    add(&report.dead, 1, TRY_CONNECT, TRY_SILENT, 2);
+    add(&report.whole.dead, 1, TRY_CONNECT, TRY_SILENT, 2);
     assert_false(held(&report, "failed_idempotent"));
     make_report(&report);
-    report.rto_plan_ms = 31000;
+    report.rto_edge_ms = 31000;
     assert_false(held(&report, "failover"));
+    make_report(&report);
+    report.rto_plan_ms = 1500;
+    assert_false(held(&report, "plan_without_target"));
+    make_report(&report);
+    report.whole.wrong_verdicts = 1;
+    assert_false(held(&report, "wrong_verdicts"));
     make_report(&report);
     report.lost_after_heal = 1;
     assert_false(held(&report, "lost_after_heal"));
@@ -161,14 +113,75 @@ static void test_objectives(void **state)
     assert_false(held(&report, "duplicated_writes"));
 }
 
+// What was waited for and never came is a miss, not a gap.
+static void test_never(void **state)
+{
+    static DrillReport report;
+    make_report(&report);
+    report.rto_plan_ms = FIGURE_NEVER;
+    DrillObjective objectives[DRILL_OBJECTIVES];
+    Buf missing = BUF_INIT(0), json = BUF_INIT(0);
+    uint32_t n =
+        drill_objectives(&report, drill_find("provider-down"), &LIMITS, objectives, &missing);
+    const DrillObjective *plan = find(objectives, n, "plan_without_target");
+    assert_non_null(plan);
+    assert_false(plan->held);
+    drill_report_json(&report, objectives, n, &json);
+    assert_non_null(strstr(buf_text(&json), "\"rto_plan_ms\":null"));
+    assert_non_null(strstr(buf_text(&json), "\"value\":null,\"held\":false"));
+    buf_done(&missing);
+    buf_done(&json);
+}
+
+// Limits of one phase are judged by that phase's figures and carry its name.
+static void test_phases(void **state)
+{
+    static DrillReport report;
+    make_report(&report);
+    report.n_phases = 2;
+    report.phases[1] = report.phases[0];
+    report.phases[0].name = "4%";
+    report.phases[1].name = "50%";
+    report.phases[1].taken_down = 1;
+    const DrillRow *row = drill_find("errors");
+    DrillObjective objectives[DRILL_OBJECTIVES];
+    Buf missing = BUF_INIT(0);
+    uint32_t n = drill_objectives(&report, row, &LIMITS, objectives, &missing);
+    assert_true(find(objectives, n, "4%.taken_down")->held);
+    add(&report.phases[1].dead, 1, TRY_CONNECT, TRY_SILENT, 2);
+    report.phases[0].taken_down = 1;
+    n = drill_objectives(&report, row, &LIMITS, objectives, &missing);
+    assert_false(find(objectives, n, "4%.taken_down")->held);
+    assert_false(find(objectives, n, "50%.failed_idempotent")->held);
+    buf_done(&missing);
+}
+
+static void test_holds_that_do_not_grow(void **state)
+{
+    static DrillReport report;
+    make_report(&report);
+    report.n_holds = 3;
+    report.holds_ms[0] = 10000;
+    report.holds_ms[1] = 20000;
+    report.holds_ms[2] = 19000;
+    DrillObjective objectives[DRILL_OBJECTIVES];
+    Buf missing = BUF_INIT(0);
+    uint32_t n = drill_objectives(&report, drill_find("flap"), &LIMITS, objectives, &missing);
+    assert_false(find(objectives, n, "holds_not_longer")->held);
+    report.holds_ms[2] = 40000;
+    n = drill_objectives(&report, drill_find("flap"), &LIMITS, objectives, &missing);
+    assert_true(find(objectives, n, "holds_not_longer")->held);
+    buf_done(&missing);
+}
+
 static void test_availability(void **state)
 {
     static DrillReport report;
     make_report(&report);
     CameraRequest request = {.first = TRY_CONNECT, .last = TRY_CONNECT, .tries = 1};
-    stats_add(&report.dead, &request); // 1 of 10,001
+    stats_add(&report.whole.dead, &request); // 1 of 10,001
     assert_true(held(&report, "availability"));
-    stats_add(&report.dead, &request);
+    stats_add(&report.whole.dead, &request);
     assert_false(held(&report, "availability"));
 }
 
@@ -183,20 +196,24 @@ static void test_json(void **state)
                                         "client_retries",
                                         "reconnects",
                                         "edge_retries",
+                                        "edge_shed",
                                         "worst_ms",
                                         "p50_ms",
                                         "p99_ms"};
-    static const char *const NUMBERS[] = {"duration_ms", "duplicated_writes", "acknowledged",
-                                          "lost_now",    "lost_after_heal",   "rto_edge_ms",
-                                          "rto_plan_ms", "recovered_ms"};
-    static const char *const NULLS[] = {"rto_dns_ms", "rto_client_ms", "rpo_ms", "converged_ms"};
+    static const char *const NUMBERS[] = {"duration_ms",    "duplicated_writes", "acknowledged",
+                                          "lost_now",       "lost_after_heal",   "rto_edge_ms",
+                                          "rto_plan_ms",    "recovered_ms",      "taken_down",
+                                          "wrong_verdicts", "max_apart_ms"};
+    static const char *const NULLS[] = {"rto_dns_ms",   "rto_client_ms",    "rpo_ms",
+                                        "converged_ms", "intents_agree_ms", "class_gone_ms"};
     static DrillReport report;
     make_report(&report);
     report.n_failures = 1;
     report.failures[0].request = (CameraRequest){.first = TRY_CONNECT, .last = TRY_SILENT};
     DrillObjective objectives[DRILL_OBJECTIVES];
     Buf missing = BUF_INIT(0), json = BUF_INIT(0), text = BUF_INIT(0);
-    uint32_t n = drill_objectives(&report, &LIMITS, objectives, &missing);
+    uint32_t n =
+        drill_objectives(&report, drill_find("provider-down"), &LIMITS, objectives, &missing);
     drill_report_json(&report, objectives, n, &json);
     json_t *root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(root);
@@ -213,16 +230,14 @@ static void test_json(void **state)
         assert_true(json_is_null(json_object_get(root, NULLS[i])));
     assert_int_equal(json_array_size(json_object_get(root, "objectives")), n);
     assert_int_equal(json_array_size(json_object_get(root, "failures")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "phases")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "holds_ms")), 0);
     json_t *first_try = json_object_get(root, "failed_first_try");
     assert_int_equal(json_integer_value(json_object_get(first_try, "dead_edges")), 500);
     assert_int_equal(json_integer_value(json_object_get(first_try, "surviving_edges")), 0);
     json_decref(root);
     drill_report_text(&report, objectives, n, &text);
     assert_non_null(strstr(buf_text(&text), "held   rto"));
-    report.rto_plan_ms = FIGURE_NONE;
-    buf_clear(&json);
-    drill_report_json(&report, objectives, n, &json);
-    assert_non_null(strstr(buf_text(&json), "\"rto_plan_ms\":null"));
     buf_done(&missing);
     buf_done(&json);
     buf_done(&text);
@@ -231,8 +246,8 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_front),     cmocka_unit_test(test_full),
-        cmocka_unit_test(test_edge_retries), cmocka_unit_test(test_objectives),
+        cmocka_unit_test(test_objectives),   cmocka_unit_test(test_never),
+        cmocka_unit_test(test_phases),       cmocka_unit_test(test_holds_that_do_not_grow),
         cmocka_unit_test(test_availability), cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

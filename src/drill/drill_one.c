@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// drill_one: see drill_one.h.
+#include "drill_one.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "files.h"
+#include "layout.h"
+
+// DIR/drills/2026-11-23T14-00-00Z-provider-down.json; the name sorts by time.
+static int store(const DrillOptions *options, const DrillResult *result, Error *reterr)
+{
+    char at[CLOCK_TEXT_MAX], name[160];
+    (void)clock_format(result->report.started, at);
+    for (char *c = at; *c != '\0'; c++) {
+        if (*c == ':')
+            *c = '-';
+    }
+    (void)snprintf(name, sizeof name, "drills/%s-%s.json", at, result->report.name);
+    LayoutPath folder = layout_dir(options->dir, "drills"), path = layout_dir(options->dir, name);
+    Buf line CLEANUP(buf_done) = BUF_INIT(0);
+    buf_printf(&line, "%s\n", buf_text(&result->json));
+    int r = buf_check(&line);
+    if (r < 0 || (r = files_make_dirs(folder.text, 0755, reterr)) < 0 ||
+        (r = files_replace(path.text, line.data, line.len, NULL, reterr)) < 0)
+        return error_wrap(reterr, r, "store the report");
+    (void)fprintf(stderr, "drill: report in %s\n", path.text);
+    return 0;
+}
+
+int drill_one(const DrillOptions *options, DrillResult **ret_result, Error *reterr)
+{
+    DrillResult *result CLEANUP(drill_one_freep) = alloc_zeroed(1, sizeof *result);
+    if (result == NULL)
+        return error_set(reterr, ERROR_MEMORY, "out of memory");
+    int r = drill_possible(options->row, reterr);
+    if (r < 0 || (r = drill_run(options, &result->report, reterr)) < 0)
+        return error_wrap(reterr, r, "drill '%s'", options->row->name);
+    result->n_objectives =
+        drill_objectives(&result->report, options->row, &options->conf->objectives,
+                         result->objectives, &result->missing);
+    drill_report_json(&result->report, result->objectives, result->n_objectives, &result->json);
+    drill_report_text(&result->report, result->objectives, result->n_objectives, &result->text);
+    if ((r = buf_check(&result->json)) < 0 || (r = buf_check(&result->text)) < 0)
+        return error_set(reterr, r, "report: out of memory");
+    if (result->missing.len > 0)
+        (void)fprintf(stderr, "drill: not measured, so not judged: %s\n",
+                      buf_text(&result->missing));
+    if ((r = store(options, result, reterr)) < 0)
+        return r;
+    *ret_result = result;
+    result = NULL;
+    return 0;
+}
+
+bool drill_one_held(const DrillResult *result)
+{
+    return drill_held(result->objectives, result->n_objectives) &&
+           result->report.not_recovered[0] == '\0';
+}
+
+void drill_one_missed(const DrillResult *result, Buf *out)
+{
+    for (uint32_t i = 0; i < result->n_objectives; i++) {
+        if (!result->objectives[i].held)
+            buf_printf(out, "%s%s", out->len > 0 ? " " : "", result->objectives[i].name);
+    }
+    if (result->report.not_recovered[0] != '\0')
+        buf_printf(out, "%snot_recovered", out->len > 0 ? " " : "");
+}
+
+DrillResult *drill_one_free(DrillResult *result)
+{
+    if (result == NULL)
+        return NULL;
+    buf_done(&result->missing);
+    buf_done(&result->json);
+    buf_done(&result->text);
+    free(result);
+    return NULL;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// drill_upgrade: replaces every program of every region by the one of another build, one at a time,
+// and then back again. Until the end, programs of both builds run side by side and talk to each
+// other.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "drill_acts.h"
+#include "drill_state.h"
+#include "files.h"
+#include "layout.h"
+
+#define COMMAND_NS (60 * NS_PER_S)
+#define NAMES 24
+
+static int copy_file(const char *from, const char *to, Error *reterr)
+{
+    int in CLEANUP(fd_closep) = open(from, O_RDONLY | O_CLOEXEC), out CLEANUP(fd_closep) = -1;
+    struct stat st;
+    if (in < 0 || fstat(in, &st) < 0)
+        return error_errno(reterr, errno, "copy '%s'", from);
+    out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+    if (out < 0)
+        return error_errno(reterr, errno, "copy to '%s'", to);
+    for (off_t at = 0; at < st.st_size;) {
+        ssize_t n = sendfile(out, in, &at, (size_t)(st.st_size - at));
+        if (n <= 0)
+            return error_errno(reterr, n < 0 ? errno : EIO, "copy '%s'", from);
+    }
+    return 0;
+}
+
+// Programs and modules, as they lie beside each other.
+static bool belongs(const char *name)
+{
+    size_t len = strlen(name);
+    return strcmp(name, "wildcam") == 0 ||
+           (strncmp(name, "wildcam-", 8) == 0 && strchr(name, '.') == NULL) ||
+           (len > 3 && strcmp(name + len - 3, ".so") == 0);
+}
+
+static int copy_build(Drill *drill)
+{
+    LayoutPath agent;
+    int r = layout_program("wildcam-agent", &agent, drill->reterr);
+    if (r < 0)
+        return r;
+    *strrchr(agent.text, '/') = '\0';
+    DIR *folder = opendir(agent.text);
+    if (folder == NULL)
+        return error_errno(drill->reterr, errno, "%s", agent.text);
+    for (struct dirent *entry; r == 0 && (entry = readdir(folder)) != NULL;) {
+        char from[LAYOUT_PATH_MAX + 300], to[LAYOUT_PATH_MAX + 300];
+        struct stat st;
+        (void)snprintf(from, sizeof from, "%s/%s", agent.text, entry->d_name);
+        (void)snprintf(to, sizeof to, "%s/%s", drill->folder, entry->d_name);
+        if (belongs(entry->d_name) && stat(from, &st) == 0 && S_ISREG(st.st_mode))
+            r = copy_file(from, to, drill->reterr);
+    }
+    (void)closedir(folder);
+    return r;
+}
+
+// Everything of the region that comes from a build, in the order of the supervisor; nginx last, so
+// that its new agent is there first.
+typedef struct Programs {
+    uint32_t n;
+    char names[NAMES][64];
+} Programs;
+
+static int list_programs(Drill *drill, const char *region, Programs *programs)
+{
+    char *answer CLEANUP(free_textp) = NULL;
+    int r = drill->options->ask(drill->options->dir, "status", COMMAND_NS, &answer, drill->reterr);
+    if (r < 0)
+        return r;
+    json_t *root = json_loads(answer, 0, NULL);
+    size_t i, k;
+    json_t *item, *program;
+    programs->n = 0;
+    json_array_foreach(json_object_get(root, "regions"), i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "region"));
+        if (name == NULL || strcmp(name, region) != 0)
+            continue;
+        json_array_foreach(json_object_get(item, "programs"), k, program)
+        {
+            const char *program_name = json_string_value(json_object_get(program, "name"));
+            const char *state = json_string_value(json_object_get(program, "state"));
+            if (program_name != NULL && state != NULL && strcmp(state, "ready") == 0 &&
+                strcmp(program_name, "postgres") != 0 && programs->n < NAMES)
+                (void)snprintf(programs->names[programs->n++], sizeof programs->names[0], "%s",
+                               program_name);
+        }
+    }
+    json_decref(root);
+    return programs->n > 0 ? 0
+                           : error_set(drill->reterr, ERROR_UNAVAILABLE,
+                                       "the supervisor names no program of %s", region);
+}
+
+static int command(Drill *drill, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static int command(Drill *drill, const char *fmt, ...)
+{
+    char text[LAYOUT_PATH_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return drill_ask_slowly(drill, text, COMMAND_NS);
+}
+
+static int replace_region(Drill *drill, const char *region, const char *folder, bool guarded)
+{
+    Programs programs;
+    int r = list_programs(drill, region, &programs);
+    for (uint32_t i = programs.n; guarded && r == 0 && i > 0; i--)
+        r = undo_add(drill->undo, drill->reterr, "ask upgrade %s %s", region,
+                     programs.names[i - 1]);
+    if (guarded && r == 0) // the newest line is the first to be done
+        r = undo_add(drill->undo, drill->reterr, "ask programs %s", region);
+    if (r == 0)
+        r = command(drill, "programs %s%s%s", region, folder != NULL ? " " : "",
+                    folder != NULL ? folder : "");
+    for (uint32_t i = 0; r == 0 && i < programs.n; i++) {
+        r = command(drill, "upgrade %s %s", region, programs.names[i]);
+        drill->n_replaced += r == 0;
+    }
+    if (!guarded && r == 0)
+        r = undo_forget(drill->undo, programs.n + 1, drill->reterr);
+    drill->report->programs_replaced = drill->n_replaced;
+    return r;
+}
+
+int act_prepare_upgrade(Drill *drill)
+{
+    if (drill->options->to != NULL) {
+        LayoutPath to;
+        int r = layout_absolute(drill->options->to, &to, drill->reterr);
+        (void)snprintf(drill->folder, sizeof drill->folder, "%s", to.text);
+        return r;
+    }
+    char name[64];
+    (void)snprintf(name, sizeof name, "drills/build-%016" PRIx64, random_u64());
+    LayoutPath path = layout_dir(drill->options->dir, name);
+    (void)snprintf(drill->folder, sizeof drill->folder, "%s", path.text);
+    int r = undo_add(drill->undo, drill->reterr, "remove %s", path.text);
+    if (r == 0)
+        r = files_make_dirs(path.text, 0755, drill->reterr);
+    return r < 0 ? r : copy_build(drill);
+}
+
+int act_upgrade(Drill *drill)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < drill->model->n_regions; i++)
+        r = replace_region(drill, drill->model->regions[i].name, drill->folder, true);
+    return r;
+}
+
+// Newest first, as the guard would, so that what it has left is always the rest.
+int act_upgrade_back(Drill *drill)
+{
+    int r = 0;
+    for (uint32_t i = drill->model->n_regions; r == 0 && i > 0; i--)
+        r = replace_region(drill, drill->model->regions[i - 1].name, NULL, false);
+    return r;
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// undo: what a drill changed besides faults (wishes, a pushed configuration, programs of another
+// build, folders), and how it goes back. The list is held by a guard, a process of its own: it
+// goes through the list, newest first, when its owner is done or has died, SIGKILL included.
+//
+//   ask COMMAND    to the supervisor             wish JSON    a wish to the first agent that takes
+//   it push FILE      `wildcam config push FILE`    back         `wildcam config push --back`
+//   remove PATH    a folder with everything in it
+#pragma once
+#include "drill.h"
+#include "model.h"
+
+typedef struct Undo Undo;
+
+#define UNDO_LINES 64
+#define UNDO_LINE 2048
+
+int undo_new(const char *dir, const Model *model, DrillAsk *ask, Undo **ret_undo,
+             Error *reterr) MUST_CHECK;
+// Returns when the guard has it, so add before doing what is to be undone.
+int undo_add(Undo *undo, Error *reterr, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
+// The newest n lines are done already.
+int undo_forget(Undo *undo, uint32_t n, Error *reterr) MUST_CHECK;
+// Does it all and waits; takes NULL, returns NULL. What could not be undone is said on stderr.
+Undo *undo_free(Undo *undo);

@@ -19,6 +19,9 @@
 #include "fault_disk.h"
 #endif
 #include "fault_message.h"
+#ifdef FAULT_RELAYS
+#include "fault_relay.h"
+#endif
 
 #define TRIES 3
 #define TRY_PAUSE_MS 500
@@ -244,6 +247,10 @@ NORETURN void fault_keeper_run(const FaultOptions *options, int socket, int aske
     Error err = ERROR_INIT;
     keeper = (Keeper){.options = options, .socket = socket};
     int r = keeper.gone = open_gone(socket, asker, &err);
+#ifdef FAULT_RELAYS
+    if (r >= 0)
+        r = fault_relay_recover(options, &err);
+#endif
 #ifdef FAULT_DISKS
     if (r >= 0)
         r = fault_disk_recover(options, mono_add(clock_mono(), FAULT_SLOW_NS), keeper.gone, &err);

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Faults that need a relay: slow gateways, slow replicas, replicas that answer with errors. On the shared fleet: each test
+breaks one region for a moment, measures at its edge, and heals."""
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from fleetkit import SANITIZED, WILDCAM
+from waiting import until
+
+REGION = "eastus"
+GENEROUS = 5 if SANITIZED else 2  # seconds on top of what is asked for, on a loaded machine
+root_only = pytest.mark.skipif(os.getuid() != 0, reason="nftables need root")
+
+
+class Fault:
+    """`wildcam fault NAME --commands`: in force when made."""
+
+    def __init__(self, fleet, name, *options):
+        command = [WILDCAM, "fault", name, "--dir", str(fleet.dir), "--commands", *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.expect("in force")
+
+    def expect(self, line):
+        got = self.process.stdout.readline().strip()
+        assert got == line, f"'{got}' instead of '{line}': {self.process.stderr.read() if not got else ''}"
+
+    def tell(self, command, answer):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        self.expect(answer)
+
+    def heal(self):
+        self.process.stdin.close()
+        self.expect("healed")
+        assert self.process.wait(timeout=30) == 0, self.process.stderr.read()
+
+
+@contextlib.contextmanager
+def fault(fleet, name, *options):
+    made = Fault(fleet, name, *options)
+    try:
+        yield made
+    finally:
+        if made.process.poll() is None:
+            made.process.terminate()
+            made.process.wait(timeout=60)
+        for pipe in (made.process.stdin, made.process.stdout, made.process.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def children_of(pid):
+    """(pid, name) of everything below a process."""
+    found, fresh = [], [pid]
+    while fresh:
+        parent = fresh.pop()
+        for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                found.append((child, pathlib.Path(f"/proc/{child}/comm").read_text().strip()))
+                fresh.append(child)
+    return found
+
+
+def timed(fleet, path="/api/version"):
+    begin = time.monotonic()
+    answer = fleet.get(REGION, path, timeout=20, check=False)
+    return time.monotonic() - begin, answer.status if answer else None
+
+
+def statuses(fleet, n, path="/api/version"):
+    """Statuses as the replicas gave them: those that the edge saw are in the header of a retried request, so ask the
+    replicas' sockets themselves."""
+    folder = (fleet.dir / REGION / "sock").resolve()
+    found = []
+    for _ in range(n):
+        done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", folder / "backend-1.sock",
+                               f"http://replica{path}"], capture_output=True, text=True, timeout=20)
+        found.append(int(done.stdout))
+    return found
+
+
+def sockets(fleet):
+    return sorted(p.name for p in (fleet.dir / REGION / "sock").resolve().iterdir() if p.name.startswith("backend"))
+
+
+def tables():
+    text = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
+    return [line for line in text.splitlines() if "wildcam_fault" in line]
+
+
+@root_only
+def test_slow_gateway_for_connections_that_were_there_and_new_ones(fleet):
+    assert timed(fleet)[1] == 200
+    with fault(fleet, "gateway-slow", "--region", REGION, "--value", "300ms") as held:
+        # connect (added to the first bytes), TLS, request: three round trips
+        seconds, status = timed(fleet)
+        assert status == 200 and 0.9 <= seconds < 0.9 + GENEROUS
+        held.tell("value 30ms", "changed")
+        seconds, status = timed(fleet)
+        assert status == 200 and 0.09 <= seconds
+        held.tell("end", "ended")
+        assert min(timed(fleet)[0] for _ in range(5)) < 0.9
+        held.tell("begin", "in force")
+        # One kept connection, of the operator: its second request takes one round trip.
+        done = subprocess.run(["curl", "-s", "--cacert", str(fleet.ca), "-o", "/dev/null", "-o", "/dev/null", "-w",
+                               "%{num_connects} %{time_total}\n", *[fleet.url(REGION, "/api/version")] * 2],
+                              capture_output=True, text=True, timeout=30)
+        connects, seconds = done.stdout.splitlines()[1].split()
+        assert connects == "0" and 0.03 <= float(seconds) < 0.03 + GENEROUS
+        held.heal()
+    assert timed(fleet)[0] < GENEROUS and tables() == []
+    fleet.wait_healthy()
+
+
+@root_only
+def test_slow_gateway_heals_when_keeper_and_asker_are_killed(fleet):
+    with fault(fleet, "gateway-slow", "--region", REGION, "--value", "200ms") as held:
+        assert timed(fleet)[0] >= 0.6 and tables() != []
+        below = children_of(held.process.pid)
+        assert {"nft", "wildcam-relay"} <= {name for _, name in below}
+        for pid, name in below:
+            if name == "wildcam-fault":
+                os.kill(pid, signal.SIGKILL)
+        held.process.kill()
+        held.process.wait()
+        until(lambda: tables() == [], "the kernel has removed the rules")
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}/cmdline").exists() and pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+                              for pid, name in below), "nothing is left running")
+        until(lambda: timed(fleet)[1] == 200 and timed(fleet)[0] < 0.6, "it answers as before")
+    fleet.wait_healthy()
+
+
+def test_replicas_that_answer_with_errors(fleet):
+    before = sockets(fleet)
+    with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "50%") as held:
+        found = statuses(fleet, 60)
+        assert 27 <= found.count(500) <= 33 and found.count(200) == 60 - found.count(500)
+        assert statuses(fleet, 10, "/api/health") == [200] * 10
+        # The edge asks another one: nobody outside sees an error.
+        assert [timed(fleet)[1] for _ in range(20)] == [200] * 20
+        held.tell("value 100%", "changed")
+        assert statuses(fleet, 5) == [500] * 5
+        held.tell("end", "ended")
+        assert statuses(fleet, 5) == [200] * 5
+        held.heal()
+    assert sockets(fleet) == before and statuses(fleet, 3) == [200] * 3
+    fleet.wait_healthy()
+
+
+def test_slow_replicas_and_one_that_restarts_meanwhile(fleet):
+    before = sockets(fleet)
+    with fault(fleet, "replica-slow", "--region", REGION, "--value", "300ms") as held:
+        seconds, status = timed(fleet)
+        assert status == 200 and 0.3 <= seconds < 0.3 + GENEROUS
+        old = fleet.programs(REGION)["backend-1"]["pid"]
+        assert fleet.control(f"restart {REGION} backend-1")["ok"]
+
+        def back():
+            program = fleet.programs(REGION)["backend-1"]
+            return program["state"] == "ready" and program["pid"] != old
+
+        until(back, "the replica has started again", 30)
+        until(lambda: timed(fleet)[0] >= 0.3, "it is slow again")
+        assert statuses(fleet, 1) == [200]
+        held.heal()
+    assert sockets(fleet) == before
+    assert min(timed(fleet)[0] for _ in range(5)) < 0.3
+    fleet.wait_healthy()
+
+
+def test_a_killed_relay_is_cleaned_up_by_the_next_keeper(fleet):
+    before = sockets(fleet)
+    with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:
+        below = children_of(held.process.pid)
+        for pid, _ in sorted(below, key=lambda item: item[1] != "wildcam-fault"):
+            os.kill(pid, signal.SIGKILL)
+        held.process.kill()
+    if sockets(fleet) != before:  # else the relay was quicker than our signal
+        assert statuses(fleet, 1) == [0]
+    with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-2", "--value", "0%") as held:
+        assert statuses(fleet, 3) == [200] * 3
+        held.heal()
+    assert sockets(fleet) == before
+    fleet.wait_healthy()

@@ -7,10 +7,11 @@
 
 // What was looked at so far.
 typedef struct SimLooked {
-    uint32_t windows;               // mask of expectations
-    uint32_t met[SIM_MAX_EXPECTS];  // agents that met a `once`
-    uint64_t load_ticks;            // seen
-    uint32_t held[SIM_REGIONS_MAX]; // by agent, for `growing`:
+    uint32_t windows;                   // mask of expectations
+    uint32_t met[SIM_MAX_EXPECTS];      // agents that met a `once`
+    uint64_t load_ticks;                // seen
+    int64_t apart_ns, longest_apart_ns; // agents that hear most others disagree: now, at worst
+    uint32_t held[SIM_REGIONS_MAX];     // by agent, for `growing`:
     int64_t since_ns[SIM_REGIONS_MAX][SIM_REGIONS_MAX], length_ns[SIM_REGIONS_MAX][SIM_REGIONS_MAX];
     uint32_t shrunk; // agents that held a gateway shorter than before
 } SimLooked;

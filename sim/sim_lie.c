@@ -20,6 +20,8 @@ static void lie_up(ReportVote *vote)
     vote->edge_success_age_ns = 0;
     vote->hold_left_ns = 0;
     vote->held_age_ns = AGE_NEVER;
+    vote->short_window.k = vote->short_window.buckets = 0;
+    vote->long_window.k = vote->long_window.buckets = 0;
 }
 
 static int64_t some_age(Rng *rng)

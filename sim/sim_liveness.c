@@ -49,7 +49,7 @@ int sim_liveness(SimFleet *fleet, int64_t end_ns, Error *reterr)
 {
     const ModelHealth *health = &fleet->model->health;
     int64_t hold_ns, from_ns = settled(fleet, end_ns);
-    int r = run_until(fleet, from_ns, reterr);
+    int r = from_ns > fleet->now_ns ? run_until(fleet, from_ns, reterr) : 0;
     if (r >= 0)
         r = longest_hold(fleet, &hold_ns, reterr);
     if (r < 0)

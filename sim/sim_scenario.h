@@ -20,7 +20,7 @@ typedef struct SimExpect {
     bool once;
     bool agree;               // all of `who` have one fleet part
     bool growing;             // each time that it holds one of `care`, longer than the last time
-    int64_t max_apart_ms;     // at the end, how long agents that hear most others disagreed; 0: any
+    int64_t max_apart_ms;     // agents that hear most others never disagree longer; 0: any
     uint32_t max_transitions; // at until_ms, over all gateways; 0: not looked at
     // Of clients who follow the plans, in every tenth of a second; 0: not looked at.
     uint32_t max_load_ppm;                 // of its capacity, offered to any gateway that works

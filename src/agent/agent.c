@@ -223,7 +223,7 @@ static int save_core(void *context, Buf *buf)
     return core_save(agent->core, buf);
 }
 
-static int open_recording(Agent *agent, const CoreOptions *core, const char *config,
+static int open_recording(Agent *agent, const CoreOptions *core, Wall wall, const char *config,
                           size_t config_len, Error *reterr)
 {
     const Model *model = agent_model(agent);
@@ -241,7 +241,7 @@ static int open_recording(Agent *agent, const CoreOptions *core, const char *con
                                           .boot = core->boot,
                                           .first_plan = core->first_plan,
                                           .now = agent->started,
-                                          .wall = clock_wall(),
+                                          .wall = wall,
                                           .n_sockets = model->regions[agent->own].replicas,
                                           .sockets = core->replica_sockets,
                                           .n_intents = core->n_intents,
@@ -270,10 +270,11 @@ static int start_core(Agent *agent, const char *config, size_t config_len, Error
     if (adopted)
         agent->old_plan_stands =
             mono_add(agent->started, agent_model(agent)->health.boot_ns + OLD_PLAN_EXTRA_NS);
-    r = open_recording(agent, &options, config, config_len, reterr);
+    Wall wall = clock_wall();
+    r = open_recording(agent, &options, wall, config, config_len, reterr);
     if (r < 0)
         return r;
-    r = core_new(agent_model(agent), &options, agent->started, clock_wall(), &agent->core, reterr);
+    r = core_new(agent_model(agent), &options, agent->started, wall, &agent->core, reterr);
     return r < 0 ? error_wrap(reterr, r, "start core") : 0;
 }
 

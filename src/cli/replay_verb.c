@@ -178,18 +178,17 @@ static int run(const char *dir, const char *region, bool timeline, bool json, Er
 
 int verb_replay(const Verb *verb, int argc, char **argv, Error *reterr)
 {
-    const char *region = NULL;
+    const char *region = NULL, *dir = "run";
     bool json = false, timeline = false;
     const Option options[] = {
+        {"dir", "DIR", "the same as the operand (default ./run)", &dir, NULL},
         {"region", "REGION", "only this region", &region, NULL},
         {"timeline", NULL, "print every decision as it is made again", NULL, &timeline},
         {"json", NULL, "for programs", NULL, &json},
     };
     int operands,
-        r = cli_options(verb, options, ARRAY_SIZE(options), argc, argv, &operands, reterr);
-    if (r == 0)
-        r = cli_operands(verb, operands, 0, 1, reterr);
+        r = cli_parse(verb, options, ARRAY_SIZE(options), 0, 1, argc, argv, &operands, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
-    return run(operands == 1 ? argv[1] : "run", region, timeline, json, reterr);
+    return run(operands == 1 ? argv[1] : dir, region, timeline, json, reterr);
 }

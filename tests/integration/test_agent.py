@@ -769,10 +769,11 @@ def test_recordings_replay(planet):
     """What each core was given since its start makes a fresh core decide the same."""
     for region, agent in planet.agents.items():
         records = agent.edge.dir / "records"
-        done = subprocess.run([BUILD / "tests/integration/replay_tool", records], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([BUILD / "wildcam", "replay", records, "--json"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (region, done.stdout, done.stderr)
-        events, compared = map(int, done.stdout.split())
-        assert events > 100 and compared > 10, (region, done.stdout)
+        [result] = json.loads(done.stdout)["regions"]
+        assert result["same"] and result["region"] == region
+        assert result["events"] > 100 and result["decisions"] > 10 and result["plans"] > 2, (region, result)
 
 
 # --- Starting ---

@@ -18,7 +18,8 @@ typedef struct SavedRow {
 // Lists come in the model's order nearly always: try that place first.
 static int find_region(const Model *model, const char *name, uint32_t guess)
 {
-    if (guess < model->n_regions && strcmp(model->regions[guess].name, name) == 0)
+    if (guess < model->n_regions &&
+        (model->regions[guess].name == name || strcmp(model->regions[guess].name, name) == 0))
         return (int)guess;
     return model_find_region(model, name);
 }

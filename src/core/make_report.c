@@ -17,6 +17,9 @@
 #define VOTE_BYTES 224U // without its numbers
 #define WISH_BYTES 256U
 #define WISHES_BYTES (16U << 10)
+// No vote and no view takes more: four ages, four counts, two windows of three.
+#define VOTE_BYTES_MOST (VOTE_BYTES + BOUND_NAME + 4 * 20 + 4 * 10 + 6 * 10)
+#define VIEW_BYTES_MOST(n) (VIEW_BYTES + BOUND_NAME + (size_t)(n)*VOTE_BYTES_MOST)
 #define RELAY_MAX_NS (10 * NS_PER_S) // older tables help nobody
 
 void reports_push(Step *step)
@@ -149,7 +152,15 @@ static size_t wish_bytes(const Intent *wish)
            text_bytes(wish->author) + text_bytes(wish->reason);
 }
 
-static int fill_own_view(const Core *core, Arena *arena, Mono now, Report *report, size_t *left)
+// A fleet so small that all views and wishes fit, however long their names and numbers: then
+// nothing needs to be measured.
+static bool all_fits(uint32_t n_regions, size_t left)
+{
+    return 2 * (size_t)n_regions * VIEW_BYTES_MOST(n_regions) + WISHES_BYTES <= left;
+}
+
+static int fill_own_view(const Core *core, Arena *arena, Mono now, bool small, Report *report,
+                         size_t *left)
 {
     ReportView *own;
     report->views = arena_new_array(arena, ReportView, core->tables->model->n_regions);
@@ -162,19 +173,21 @@ static int fill_own_view(const Core *core, Arena *arena, Mono now, Report *repor
     own->boot = core->boot;
     own->sequence = report->sequence;
     report->n_views = 1;
+    if (small)
+        return 0;
     while (own->n_votes > 0 && view_bytes(own) > *left)
         own->n_votes--;
     *left -= view_bytes(own);
     return 0;
 }
 
-static int fill_relays(const Core *core, Arena *arena, Mono now, uint32_t peer, Report *report,
-                       size_t left)
+static int fill_relays(const Core *core, Arena *arena, Mono now, uint32_t peer, bool small,
+                       Report *report, size_t left)
 {
     const Tables *tables = core->tables;
     uint32_t n = tables->model->n_regions;
-    ASSERT(n > 0);                                              // core_new saw to it
-    bool roomy = 2 * n * view_bytes(&report->views[0]) <= left; // no view is twice as long
+    ASSERT(n > 0);                                                       // core_new saw to it
+    bool roomy = small || 2 * n * view_bytes(&report->views[0]) <= left; // none is twice as long
     uint32_t first = roomy ? 0 : (uint32_t)(report->sequence % n);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t o = (first + i) % n;
@@ -186,9 +199,10 @@ static int fill_relays(const Core *core, Arena *arena, Mono now, uint32_t peer, 
         int r = fill_view(core, arena, o, now, relay);
         if (r < 0)
             return r;
-        if (view_bytes(relay) > left)
+        size_t bytes = small ? 0 : view_bytes(relay);
+        if (bytes > left)
             break;
-        left -= view_bytes(relay);
+        left -= bytes;
         report->n_views++;
     }
     return 0;
@@ -315,12 +329,13 @@ int core_report(Core *core, Arena *arena, uint32_t peer, Mono now, Wall wall,
     fill_echo(core, peer, now, report);
     size_t left = BOUND_REPORT_BYTES - HEAD_BYTES;
     int r = fill_services(core, arena, report, &left);
+    bool small = all_fits(model->n_regions, left);
     if (r == 0)
-        r = fill_own_view(core, arena, now, report, &left);
+        r = fill_own_view(core, arena, now, small, report, &left);
     if (r == 0)
         r = fill_wishes(core, arena, &core->tables->live.peers[peer].next_wish, report, &left);
     if (r == 0)
-        r = fill_relays(core, arena, now, peer, report, left);
+        r = fill_relays(core, arena, now, peer, small, report, left);
     if (r < 0)
         return r;
     self->sequence++;

@@ -141,7 +141,7 @@ void views_attention(const Tables *tables, const Fresh *fresh, uint64_t ret_mask
 {
     memset(ret_mask, 0, VIEW_WORDS * sizeof *ret_mask);
     for (uint32_t i = 0; i < fresh->n; i++)
-        for (size_t w = 0; w < VIEW_WORDS; w++)
+        for (size_t w = 0; w * 64 < tables->model->n_regions; w++)
             ret_mask[w] |= tables->live.views[fresh->observers[i]].attention[w];
 }
 

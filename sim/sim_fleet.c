@@ -18,7 +18,7 @@ static int plan(SimFleet *fleet, SimEvent event, Error *reterr)
 }
 
 // What happens at the edges of faults; all else is looked up when it matters.
-static int plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr)
+int sim_fleet_plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr)
 {
     int r = 0;
     for (uint32_t i = 0; i < fleet->model->n_regions && r >= 0; i++) {
@@ -87,7 +87,7 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
         r = plan(fleet, (SimEvent){.at_ns = SIM_LOAD_TICK_NS, .kind = SIM_LOAD}, reterr);
     }
     for (size_t i = 0; i < options->n_faults && r >= 0; i++)
-        r = plan_fault(fleet, &options->faults[i], reterr);
+        r = sim_fleet_plan_fault(fleet, &options->faults[i], reterr);
     if (r < 0) {
         (void)sim_fleet_free(fleet);
         return r;
@@ -302,6 +302,23 @@ int sim_fleet_intent(SimFleet *fleet, uint32_t agent, const Intent *intent, Erro
         return 0;
     return sim_agent_event(fleet, agent, (CoreEvent){.kind = CORE_EVENT_INTENT, .u.intent = intent},
                            reterr);
+}
+
+void sim_fleet_shift(SimFleet *fleet, int64_t by_ns)
+{
+    fleet->now_ns += by_ns;
+    for (size_t i = 0; i < fleet->heap.n; i++) {
+        fleet->heap.events[i].at_ns += by_ns;
+        fleet->heap.events[i].other_ns += by_ns;
+    }
+    for (uint32_t i = 0; i < fleet->model->n_regions; i++) {
+        SimAgent *agent = &fleet->agents[i];
+        agent->mono_ns -= by_ns;
+        agent->wall_ns -= by_ns;
+        agent->tick_at_ns += by_ns;
+        for (uint32_t peer = 0; peer < fleet->model->n_regions; peer++)
+            agent->busy_until_ns[peer] += by_ns;
+    }
 }
 
 int sim_fleet_check_calm(const SimFleet *fleet, Error *reterr)

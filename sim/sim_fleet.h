@@ -79,6 +79,11 @@ int sim_fleet_step(SimFleet *fleet, int64_t end_ns, Error *reterr) MUST_CHECK;
 // An operator's wish at one agent.
 int sim_fleet_intent(SimFleet *fleet, uint32_t agent, const Intent *intent,
                      Error *reterr) MUST_CHECK;
+// A fault that is added to the world later: what happens at its edges. Both lie ahead.
+int sim_fleet_plan_fault(SimFleet *fleet, const SimFault *fault, Error *reterr) MUST_CHECK;
+// The world's clock jumps; the agents' stand still, and all that is under way comes later by as
+// much. Faults stay where they are: none that has edges may be under way or planned.
+void sim_fleet_shift(SimFleet *fleet, int64_t by_ns);
 // All running agents agree: nothing held, every gateway up, one fleet digest.
 int sim_fleet_check_calm(const SimFleet *fleet, Error *reterr) MUST_CHECK;
 SimFleet *sim_fleet_free(SimFleet *fleet); // takes NULL, returns NULL

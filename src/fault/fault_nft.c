@@ -32,11 +32,9 @@ int fault_nft_network(const FaultHeld *held, int *ret_fd, Error *reterr)
     struct stat theirs, ours;
     if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0)
         return error_errno(reterr, errno, "network namespace of the supervisor");
-    *ret_fd = -1;
-    if (theirs.st_ino != ours.st_ino) {
-        *ret_fd = fd;
-        fd = -1;
-    }
+    *ret_fd = theirs.st_ino == ours.st_ino ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (theirs.st_ino != ours.st_ino && *ret_fd < 0)
+        return error_errno(reterr, errno, "network namespace of the supervisor");
     return 0;
 }
 

@@ -60,7 +60,7 @@ static inline uint32_t drawn(const PickTarget *targets, uint64_t set, uint64_t s
 }
 
 int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
-                uint64_t random)
+                uint64_t random, PickTier *ret_tier)
 {
     PickTier best = PICK_TIER_NONE;
     uint64_t set = 0, sum = 0;
@@ -75,6 +75,7 @@ int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono
         set |= UINT64_C(1) << i;
         sum += targets[i].weight;
     }
+    *ret_tier = best;
     if (set == 0)
         return -1;
     uint32_t first = drawn(targets, set, sum, (uint32_t)(random >> 32));

@@ -47,11 +47,11 @@ typedef struct PickTarget {
     bool tried; // by this request
 } PickTarget;
 
-// Index of the target for a request of `class_`, or -1 when none is left. `random` is fresh per
-// call. A target in state UNKNOWN with no classes has not said yet what it can do: suspect, not
-// excluded.
+// Index of the target for a request of `class_` and its tier, or -1 when none is left. `random` is
+// fresh per call. A target in state UNKNOWN with no classes has not said yet what it can do:
+// suspect, not excluded.
 int pick_target(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
-                uint64_t random);
+                uint64_t random, PickTier *ret_tier);
 PickTier pick_tier(const PickTarget *target, ServiceClass class_, Mono now);
 // For an order instead of weights (where an edge forwards to): the first target of the best tier,
 // or -1 when none is left.
@@ -59,11 +59,11 @@ int pick_first(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono 
 
 typedef enum PickResult {
     PICK_OK,      // an answer below 500
-    PICK_ERROR,   // 5xx
+    PICK_SHED,    // answered that it is at its capacity: alive, so nothing against it
+    PICK_ERROR,   // 5xx; up to here answers, in this order
     PICK_FAILURE, // refused, reset, timed out, garbage
     PICK_STALE,   // a reused connection was closed before an answer: no evidence against the target
     PICK_ABORTED, // the client went away
-    PICK_SHED,    // answered that it is at its capacity: alive, so nothing against it
 } PickResult;
 
 void pick_started(PickHealth *health, Mono now);

@@ -111,9 +111,9 @@ bool pick_finished(PickHealth *health, const ModelPick *rules, PickResult result
 {
     if (health->inflight > 0)
         health->inflight--;
-    if (result == PICK_OK || result == PICK_ERROR || result == PICK_SHED)
+    if (result <= PICK_ERROR)
         count_answer(health, now);
-    if (result == PICK_OK || result == PICK_SHED)
+    if (result <= PICK_SHED)
         absolve(health, now);
     if (result != PICK_ERROR && result != PICK_FAILURE)
         return false;

@@ -101,14 +101,10 @@ ngx_http_wildcam_choose_among(ngx_http_wildcam_ctx_t *ctx,
     int      i;
     PickTier tier;
 
-    i = pick_target(
-        targets, n, ctx->class_, now, rng_next(&ngx_http_wildcam_worker.rng));
-    if (i == -1) {
-        return -1;
-    }
+    i = pick_target(targets, n, ctx->class_, now,
+        rng_next(&ngx_http_wildcam_worker.rng), &tier);
 
-    tier = pick_tier(&targets[i], ctx->class_, now);
-    if (tier == PICK_TIER_GOOD) {
+    if (tier == PICK_TIER_GOOD || i == -1) {
         return i;
     }
 

@@ -142,11 +142,11 @@ struct ngx_http_wildcam_ctx_s {
     unsigned                         free_try : 1;
     /* refused: all down, and the service is closed then */
     unsigned                         closed : 1;
+    unsigned                         traced : 1;
     /* the own region has no capacity for it: another one's, or nobody's */
     unsigned                         full : 1;
     /* that region had none either */
     unsigned                         shed : 1;
-    unsigned                         traced : 1;
     /* not cleared: n_tried and traced say what is in them */
     ngx_http_wildcam_slot_t         *tried[NGX_HTTP_WILDCAM_TRIED];
     u_char                           trace[NGX_HTTP_WILDCAM_TRACE];

@@ -298,11 +298,6 @@ ngx_http_wildcam_precontent_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wildcam_pay(ngx_http_wildcam_ctx_t *ctx, Mono now)
 {
-    if (ctx->attempts == 0) {
-        pick_budget_request(&ngx_http_wildcam_worker.budget, now);
-        return NGX_OK;
-    }
-
     if (ctx->free_try) {
         ctx->free_try = 0;
         return NGX_OK;
@@ -393,14 +388,17 @@ ngx_http_wildcam_get_peer(ngx_peer_connection_t *pc, void *data)
      * NGX_BUSY would write a line into nginx's log for each request shed.
      */
 
-    if (ctx->attempts == 0 && ctx->kind == NGX_HTTP_WILDCAM_REPLICAS
-        && !ngx_http_wildcam_admitted(&ctx->view->admit, now)) {
-        ctx->full = 1;
-        pc->tries = 0;
-        return NGX_DECLINED;
-    }
+    if (ctx->attempts == 0) {
+        if (ctx->kind == NGX_HTTP_WILDCAM_REPLICAS
+            && !ngx_http_wildcam_admitted(&ctx->view->admit, now)) {
+            ctx->full = 1;
+            pc->tries = 0;
+            return NGX_DECLINED;
+        }
 
-    if (ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
+        pick_budget_request(&ngx_http_wildcam_worker.budget, now);
+
+    } else if (ngx_http_wildcam_pay(ctx, now) != NGX_OK) {
         return NGX_BUSY;
     }
 
@@ -506,6 +504,11 @@ ngx_http_wildcam_evidence(
         counters->failure++;
         break;
 
+    case PICK_SHED:
+        ctx->shed = 1;
+        ctx->slot->full_until = mono_add(now, ADMIT_FULL_NS);
+        break;
+
     default:
         break;
     }
@@ -542,10 +545,6 @@ ngx_http_wildcam_free_peer(
         ctx->stale++;
         ctx->n_tried--; /* a fresh connection may go there */
         ctx->free_try = 1;
-
-    } else if (result == PICK_SHED) {
-        ctx->shed = 1;
-        slot->full_until = mono_add(now, ADMIT_FULL_NS);
     }
 
     ngx_http_wildcam_evidence(ctx, result, now);

@@ -24,6 +24,16 @@ static PickTier tier(PickTarget t)
     return pick_tier(&t, SERVICE_CLASS_WRITE, NOW);
 }
 
+// The draw; its tier is that of the target it found.
+static int drawn_of(const PickTarget *targets, uint32_t n, ServiceClass class_, Mono now,
+                    uint64_t random)
+{
+    PickTier tier = PICK_TIER_GOOD;
+    int i = pick_target(targets, n, class_, now, random, &tier);
+    assert_int_equal(tier, i < 0 ? PICK_TIER_NONE : pick_tier(&targets[i], class_, now));
+    return i;
+}
+
 static void tiers_follow_state_and_evidence(void **state)
 {
     PickHealth well = {0};
@@ -76,10 +86,9 @@ static void the_best_tier_is_used_and_the_worst_is_not_refused(void **state)
     Rng rng = rng_seeded(1);
     for (uint32_t n = ARRAY_SIZE(targets); n > 1; n--)
         for (int i = 0; i < 50; i++)
-            assert_int_equal(pick_target(targets, n, SERVICE_CLASS_READ, NOW, rng_next(&rng)),
-                             n - 1);
-    assert_int_equal(pick_target(targets, 1, SERVICE_CLASS_READ, NOW, 1), -1);
-    assert_int_equal(pick_target(targets, 0, SERVICE_CLASS_READ, NOW, 1), -1);
+            assert_int_equal(drawn_of(targets, n, SERVICE_CLASS_READ, NOW, rng_next(&rng)), n - 1);
+    assert_int_equal(drawn_of(targets, 1, SERVICE_CLASS_READ, NOW, 1), -1);
+    assert_int_equal(drawn_of(targets, 0, SERVICE_CLASS_READ, NOW, 1), -1);
 }
 
 static void idle_targets_are_drawn_by_weight(void **state)
@@ -90,7 +99,7 @@ static void idle_targets_are_drawn_by_weight(void **state)
         targets[i] = target(HEALTH_UP, NULL);
     Rng rng = rng_seeded(2);
     for (int i = 0; i < 80000; i++)
-        hits[pick_target(targets, 8, SERVICE_CLASS_READ, NOW, rng_next(&rng))]++;
+        hits[drawn_of(targets, 8, SERVICE_CLASS_READ, NOW, rng_next(&rng))]++;
     for (int i = 0; i < 8; i++)
         assert_in_range(hits[i], 9600, 10400);
 }
@@ -106,7 +115,7 @@ static void a_canary_gets_its_share_at_low_load(void **state)
         Rng rng = rng_seeded(5);
         int hits = 0;
         for (int i = 0; i < 10000; i++)
-            hits += pick_target(targets, 2, SERVICE_CLASS_READ, NOW, rng_next(&rng));
+            hits += drawn_of(targets, 2, SERVICE_CLASS_READ, NOW, rng_next(&rng));
         assert_in_range(hits, 900, 1100);
     }
 }
@@ -123,7 +132,7 @@ static void load_settles_by_weight(void **state)
     }
     Rng rng = rng_seeded(3);
     for (int i = 0; i < 1000; i++)
-        health[pick_target(targets, 3, SERVICE_CLASS_READ, NOW, rng_next(&rng))].inflight++;
+        health[drawn_of(targets, 3, SERVICE_CLASS_READ, NOW, rng_next(&rng))].inflight++;
     for (int i = 0; i < 3; i++)
         assert_in_range(health[i].inflight, WEIGHTS[i] - 12, WEIGHTS[i] + 12);
 }
@@ -134,7 +143,7 @@ static void a_slow_target_gets_less(void **state)
     PickTarget targets[] = {target(HEALTH_UP, &health[0]), target(HEALTH_UP, &health[1])};
     Rng rng = rng_seeded(4);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(pick_target(targets, 2, SERVICE_CLASS_READ, NOW, rng_next(&rng)), 1);
+        assert_int_equal(drawn_of(targets, 2, SERVICE_CLASS_READ, NOW, rng_next(&rng)), 1);
 }
 
 static void the_largest_weights_do_not_overflow(void **state)
@@ -147,7 +156,7 @@ static void the_largest_weights_do_not_overflow(void **state)
     }
     static const uint64_t DRAWS[] = {0, UINT64_MAX, UINT32_MAX, (uint64_t)UINT32_MAX << 32};
     for (size_t i = 0; i < ARRAY_SIZE(DRAWS); i++)
-        assert_in_range(pick_target(targets, 64, SERVICE_CLASS_READ, NOW, DRAWS[i]), 0, 63);
+        assert_in_range(drawn_of(targets, 64, SERVICE_CLASS_READ, NOW, DRAWS[i]), 0, 63);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 // Clients from `from` to `until`: offered to the fullest gateway, shed, failed, in per cent.
 #define LOAD(from, until, load, shed, failed)                                                      \
     {                                                                                              \
-        .from_ms = (from), .until_ms = (until), .who = ALL, .care = SIM_ONE(31),                   \
+        .from_ms = (from), .until_ms = (until), .who = ALL, .care = SIM_MASK_NONE,                 \
         .max_load_ppm = (load)*PERCENT, .max_shed_ppm = (shed)*PERCENT,                            \
         .max_failed_ppm = (failed)*PERCENT                                                         \
     }

@@ -62,6 +62,7 @@ static bool is_whole_cloud(uint32_t mask, const Model *model, uint32_t region, u
 
 void sim_mask_tell(uint32_t mask, const Model *model, const char *between, Buf *text)
 {
+    mask &= sim_world_all(model);
     if (mask == sim_world_all(model)) {
         buf_add_text(text, "all");
         return;

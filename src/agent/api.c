@@ -209,12 +209,18 @@ static void on_answered(void *context, const char *method, const char *route, in
 }
 
 const HttpRoute API_ROUTES[] = {
-    {"POST", REPORT_PATH, handle_report},           {"GET", "/v1/ready", handle_ready},
-    {"GET", "/v1/status", api_handle_status},       {"GET", "/v1/why", api_handle_why},
-    {"GET", "/v1/plan", api_handle_plan},           {"GET", "/v1/records", handle_records},
-    {"GET", "/v1/clouds/*", handle_cloud},          {"GET", "/v1/intents", api_handle_intents},
-    {"POST", "/v1/intents", api_handle_new_intent}, {"GET", "/v1/openapi.yaml", handle_openapi},
+    {"POST", REPORT_PATH, handle_report},
+    {"GET", "/v1/ready", handle_ready},
+    {"GET", "/v1/status", api_handle_status},
+    {"GET", "/v1/why", api_handle_why},
+    {"GET", "/v1/plan", api_handle_plan},
+    {"GET", "/v1/records", handle_records},
+    {"GET", "/v1/clouds/*", handle_cloud},
+    {"GET", "/v1/intents", api_handle_intents},
+    {"POST", "/v1/intents", api_handle_new_intent},
+    {"GET", "/v1/openapi.yaml", handle_openapi},
     {"GET", "/metrics", api_handle_metrics},
+    {"POST", "/v1/plan/preview", api_handle_preview},
 };
 const size_t API_ROUTES_COUNT = ARRAY_SIZE(API_ROUTES);
 

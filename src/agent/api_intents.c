@@ -92,6 +92,62 @@ static int stamp_and_step(Agent *agent, Intent *intent, Error *reterr)
     return agent_step_with(agent, &event, reterr);
 }
 
+// POST /v1/plan/preview: a wish that is only looked at. Who may read may ask.
+static void put_preview(JsonOut *out, const Agent *agent, Arena *arena, const Plan *plan)
+{
+    const Plan *now = core_plan(agent->core);
+    out_begin(out, "gateways", '[');
+    for (uint32_t i = 0; i < plan->n_gateways && i < now->n_gateways; i++) {
+        const PlanGateway *before = &now->gateways[i], *after = &plan->gateways[i];
+        CoreGatewayStatus status = {0};
+        if (core_gateway_status(agent->core, arena, i, clock_mono(), &status) < 0)
+            status = (CoreGatewayStatus){0};
+        out_begin(out, NULL, '{');
+        out_text(out, "region", after->region);
+        out_text(out, "cloud", after->cloud);
+        out_int(out, "capacity_rps", after->capacity_rps);
+        out_int(out, "load_rps", status.load_rps);
+        api_put_classes(out, "classes", after->classes);
+        out_text(out, "state", health_state_name(before->state));
+        out_text(out, "state_after", health_state_name(after->state));
+        out_int(out, "share_ppm", before->share_ppm);
+        out_int(out, "share_after_ppm", after->share_ppm);
+        out_int(out, "load_ppm", before->load_ppm);
+        out_int(out, "load_after_ppm", after->load_ppm);
+        out_end(out, '}');
+    }
+    out_end(out, ']');
+}
+
+void api_handle_preview(void *context, HttpExchange *exchange)
+{
+    const Agent *agent = context;
+    if (!api_may_read(exchange))
+        return;
+    size_t len;
+    const char *bytes = http_exchange_body(exchange, &len);
+    Arena *arena CLEANUP(arena_freep) = arena_new(API_ARENA_BYTES);
+    Intent intent;
+    const Plan *plan = NULL;
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    int r = arena ? read_intent(bytes, len, arena, clock_wall(), &intent, &err) : ERROR_MEMORY;
+    if (r == 0)
+        r = core_preview(agent->core, arena, &intent, clock_mono(), &plan, &err);
+    if (r < 0) {
+        http_exchange_fail(exchange, r == ERROR_MEMORY ? 500 : 400,
+                           r == ERROR_MEMORY ? "internal" : "refused", error_text(&err));
+        return;
+    }
+    Buf body CLEANUP(buf_done) = BUF_INIT(4U << 20);
+    JsonOut out = {.buf = &body};
+    out_begin(&out, NULL, '{');
+    out_text(&out, "region", agent->region);
+    out_hex(&out, "plan", core_plan(agent->core)->number);
+    put_preview(&out, agent, arena, plan);
+    out_end(&out, '}');
+    api_answer(exchange, 200, &body);
+}
+
 void api_handle_new_intent(void *context, HttpExchange *exchange)
 {
     Agent *agent = context;

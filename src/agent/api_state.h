@@ -35,3 +35,4 @@ void api_handle_plan(void *context, HttpExchange *exchange);
 void api_handle_metrics(void *context, HttpExchange *exchange);
 void api_handle_intents(void *context, HttpExchange *exchange);
 void api_handle_new_intent(void *context, HttpExchange *exchange);
+void api_handle_preview(void *context, HttpExchange *exchange);

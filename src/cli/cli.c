@@ -27,7 +27,7 @@ static const Verb VERBS[] = {
     {"why", "--client ADDRESS [--at TIME]", "why a client gets the gateway it gets", verb_why},
     {"replay", "[DIR] [--region REGION]", "decide again what was decided, and compare",
      verb_replay},
-    {"traffic", "drain|pin|weight|never|release|reset TARGET ...",
+    {"traffic", "drain|pin|weight|never|release|reset|list TARGET ...",
      "the operator's hand on the steering", verb_traffic},
     {"region", "kill|hang|halt|restart|upgrade|... REGION ...",
      "break and heal whole regions and their programs", verb_region},

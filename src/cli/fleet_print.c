@@ -127,7 +127,7 @@ static void add_value(TellTable *table, const json_t *intent)
         tell_cell(table, TELL_PLAIN, "-");
 }
 
-static void print_intents(const json_t *intents, FILE *file)
+void fleet_view_print_intents(const json_t *intents, FILE *file)
 {
     static const char *const HEADS[] = {"INTENT", "TARGET", "VALUE", "LEFT", "BY", "REASON"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
@@ -147,15 +147,16 @@ static void print_intents(const json_t *intents, FILE *file)
         tell_cell(&table, TELL_PLAIN, "%s", text_of(item, "reason"));
     }
     if (table.rows > 0)
-        (void)fprintf(file, "\n");
-    if (table.rows > 0)
         tell_table_print(&table, file);
 }
 
 void fleet_view_print(const json_t *view, FILE *file)
 {
+    const json_t *intents = json_object_get(view, "intents");
     fleet_view_print_regions(view, file);
-    print_intents(json_object_get(view, "intents"), file);
+    if (json_array_size(intents) > 0)
+        (void)fprintf(file, "\n");
+    fleet_view_print_intents(intents, file);
     print_alarms(json_object_get(view, "alarms"), file);
 }
 

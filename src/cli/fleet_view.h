@@ -17,5 +17,6 @@ int fleet_view_get(const Context *context, int64_t timeout_ns, json_t **ret_view
 // says what is missing.
 bool fleet_view_healthy(const json_t *view, uint32_t region, char *why, size_t size);
 bool fleet_view_all_healthy(const json_t *view);
-void fleet_view_print_regions(const json_t *view, FILE *file); // the table alone
-void fleet_view_print(const json_t *view, FILE *file);         // and intents, alarms
+void fleet_view_print_regions(const json_t *view, FILE *file);    // the table alone
+void fleet_view_print_intents(const json_t *intents, FILE *file); // nothing without any
+void fleet_view_print(const json_t *view, FILE *file);            // and intents, alarms

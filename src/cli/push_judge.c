@@ -193,11 +193,13 @@ static bool load_fails(const PushView *view, char *text)
     return false;
 }
 
+// An agent that was started anew counts from zero: then all of its counters are the rise.
 static uint64_t rise(const json_t *from, const json_t *to, const char *key)
 {
-    json_int_t a = number_of(json_object_get(from, "edge"), key),
-               b = number_of(json_object_get(to, "edge"), key);
-    return (uint64_t)(b >= a ? b - a : b);
+    const json_t *before = json_object_get(from, "edge"), *now = json_object_get(to, "edge");
+    bool anew = number_of(now, "requests") < number_of(before, "requests");
+    json_int_t a = anew ? 0 : number_of(before, key), b = number_of(now, key);
+    return (uint64_t)(b > a ? b - a : 0);
 }
 
 // Is the share of `key` in all requests since the change well above what it was before?

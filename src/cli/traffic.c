@@ -13,6 +13,7 @@
 #include "alloc.h"
 #include "buf.h"
 #include "cli.h"
+#include "fleet_view.h"
 #include "ip.h"
 #include "parse.h"
 #include "tell.h"
@@ -37,6 +38,7 @@ static const Action ACTIONS[] = {
     {"weight", "weight", "weight REGION SHARE: part of what it would get, e.g. 50%", 2, "r"},
     {"release", "release", "release REGION|CLOUD|PREFIX: whatever was wished is over", 1, "rcpf"},
     {"reset", "reset_flaps", "reset fleet: forget flap counts and hold times", 1, "f"},
+    {"list", NULL, "list: the wishes in force", 0, ""},
 };
 
 static const char *author(void)
@@ -172,8 +174,13 @@ static int run(const Context *context, const Action *action, char **operands, co
 {
     TrafficWish wish;
     int r = fill(&context->conf->model, action, operands, given, &wish, reterr);
-    if (r == 0)
-        r = traffic_look_ahead(context, &wish, given->force, given->json ? stderr : stdout, reterr);
+    if (r < 0)
+        return r;
+    char *body CLEANUP(alloc_freep) = encode(&wish);
+    if (body == NULL)
+        return error_set(reterr, ERROR_MEMORY, "traffic");
+    r = traffic_look_ahead(context, &wish, body, given->force, given->json ? stderr : stdout,
+                           reterr);
     if (r < 0)
         return r;
     // Taking a wish back or forgetting flaps takes nothing away from anybody.
@@ -182,9 +189,30 @@ static int run(const Context *context, const Action *action, char **operands, co
         r = error_set(reterr, ERROR_USAGE, "not done");
         return error_hint(reterr, r, "Without a terminal say --yes.");
     }
-    char *body CLEANUP(alloc_freep) = encode(&wish);
-    return body == NULL ? error_set(reterr, ERROR_MEMORY, "traffic")
-                        : post(context, body, given->json, reterr);
+    return post(context, body, given->json, reterr);
+}
+
+// The wishes in force, of all agents together.
+static int list(const Context *context, bool json, Error *reterr)
+{
+    json_t *view = NULL;
+    int r = fleet_view_get(context, NS_PER_S, &view, reterr);
+    if (r < 0)
+        return r;
+    json_t *intents = json_object_get(view, "intents");
+    if (json_array_size(json_object_get(view, "gateways")) == 0) {
+        r = context_no_agent(reterr);
+    } else if (json) {
+        json_t *root = json_pack("{s:O}", "intents", intents);
+        (void)(json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && printf("\n") > 0);
+        json_decref(root);
+    } else if (json_array_size(intents) == 0) {
+        (void)printf("no wish is in force\n");
+    } else {
+        fleet_view_print_intents(intents, stdout);
+    }
+    json_decref(view);
+    return r;
 }
 
 int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
@@ -213,7 +241,8 @@ int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
     const Action *action = find_action(argv[1]);
     if (action == NULL)
         return error_set(reterr, ERROR_USAGE,
-                         "unknown action '%s'; allowed: drain, never, pin, weight, release, reset",
+                         "unknown action '%s'; allowed: drain, never, pin, weight, release, reset, "
+                         "list",
                          argv[1]);
     if (operands - 1 != action->operands) {
         r = error_set(reterr, ERROR_USAGE, "wrong number of arguments");
@@ -221,5 +250,7 @@ int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr)
     }
     Context context CLEANUP(context_done) = {0};
     r = context_open(given.dir, &context, reterr);
+    if (r == 0 && action->kind == NULL)
+        return list(&context, given.json, reterr);
     return r < 0 ? r : run(&context, action, argv + 2, &given, reterr);
 }

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT
-// traffic_projection: see the header.
+// traffic_projection: see the header. A plan that overloads says so by itself: when nobody has room
+// left, capacity_spread gives every gateway more than it can carry.
 #include "traffic_projection.h"
 
 #include <string.h>
 
+#include "alloc.h"
 #include "fleet_view.h"
+#include "tell.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
+}
+
+static uint64_t number_of(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+    return value > 0 ? (uint64_t)value : 0;
 }
 
 static const json_t *find_by(const json_t *list, const char *key, const char *value)
@@ -20,34 +29,13 @@ static const json_t *find_by(const json_t *list, const char *key, const char *va
     return NULL;
 }
 
-static bool covers(const Model *model, const TrafficWish *wish, const ModelRegion *region)
+// Whether clients may be sent there by choice afterwards; its share if so.
+static uint64_t share_after(const json_t *gateway)
 {
-    if (strncmp(wish->target, "region:", 7) == 0)
-        return strcmp(wish->target + 7, region->name) == 0;
-    return strncmp(wish->target, "cloud:", 6) == 0 &&
-           strcmp(wish->target + 6, model->clouds[region->cloud].name) == 0;
-}
-
-// Whether clients may be sent there by choice. A wish for the same target replaces the one that is
-// in force, so what that one took away does not count against the new one.
-static bool is_usable(const json_t *view, const json_t *gateway, const TrafficWish *wish,
-                      bool covered)
-{
-    const char *verdict = text_of(gateway, "verdict");
-    if (gateway == NULL || strcmp(verdict, "down") == 0)
-        return false;
-    const json_t *share = json_object_get(gateway, "share_ppm");
-    if (strcmp(verdict, "drained") != 0 && strcmp(verdict, "never") != 0 &&
-        !(json_is_integer(share) && json_integer_value(share) == 0))
-        return true;
-    return covered && find_by(json_object_get(view, "intents"), "target", wish->target) != NULL;
-}
-
-static uint64_t share_left(const TrafficWish *wish, bool covered)
-{
-    if (!covered)
-        return PPM_ONE;
-    return strcmp(wish->kind, "weight") == 0 ? wish->value_ppm : 0;
+    const char *state = text_of(gateway, "state_after");
+    bool usable =
+        strcmp(state, "up") == 0 || strcmp(state, "suspect") == 0 || strcmp(state, "unknown") == 0;
+    return usable ? number_of(gateway, "share_after_ppm") : 0;
 }
 
 static uint32_t classes_of(const json_t *gateway)
@@ -80,52 +68,87 @@ static void find_lacking(const Model *model, uint32_t classes, TrafficProjection
     }
 }
 
-TrafficProjection traffic_project(const Model *model, const json_t *view, const TrafficWish *wish)
+TrafficProjection traffic_project(const Model *model, const json_t *preview)
 {
     TrafficProjection projection = {0};
     uint32_t classes = 0;
-    for (uint32_t i = 0; i < model->n_regions; i++) {
-        const ModelRegion *region = &model->regions[i];
-        const json_t *gateway = find_by(json_object_get(view, "gateways"), "region", region->name);
-        bool covered = covers(model, wish, region);
-        uint64_t left = is_usable(view, gateway, wish, covered)
-                            ? region->capacity_rps * share_left(wish, covered) / PPM_ONE
-                            : 0;
-        json_int_t load = json_integer_value(json_object_get(gateway, "load_rps"));
-        projection.all_rps += region->capacity_rps;
-        projection.left_rps += left;
-        projection.load_rps += load > 0 ? (uint64_t)load : 0;
-        classes |= left > 0 ? classes_of(gateway) : 0;
+    size_t i;
+    const json_t *gateway;
+    json_array_foreach(json_object_get(preview, "gateways"), i, gateway)
+    {
+        uint64_t capacity = number_of(gateway, "capacity_rps"), share = share_after(gateway),
+                 load = number_of(gateway, "load_after_ppm");
+        projection.all_rps += capacity;
+        projection.left_rps += capacity * share / PPM_ONE;
+        projection.load_rps += number_of(gateway, "load_rps");
+        classes |= share > 0 ? classes_of(gateway) : 0;
+        if (load < projection.fullest_ppm || (load == 0 && projection.fullest[0] != '\0'))
+            continue;
+        projection.fullest_ppm = load;
+        (void)snprintf(projection.fullest, sizeof projection.fullest, "%s",
+                       text_of(gateway, "region"));
     }
     find_lacking(model, classes, &projection);
     return projection;
 }
 
-uint64_t traffic_projected_percent(const TrafficProjection *projection)
+static void add_percent(TellTable *table, uint64_t ppm, bool changed)
 {
-    if (projection->left_rps == 0)
-        return projection->load_rps == 0 ? 0 : UINT64_MAX;
-    return projection->load_rps * 100 / projection->left_rps;
+    TellColour colour = ppm > PPM_ONE ? TELL_RED : changed ? TELL_YELLOW : TELL_PLAIN;
+    tell_cell(table, colour, "%llu %%", (unsigned long long)(ppm / 10000));
 }
 
-// Drains and weights: shows what stays, refuses what would leave a service without capacity.
-static int project(const Model *model, const json_t *view, const TrafficWish *wish, bool force,
-                   FILE *out, Error *reterr)
+void traffic_projection_print(const json_t *preview, FILE *out)
 {
-    TrafficProjection projection = traffic_project(model, view, wish);
-    uint64_t percent = traffic_projected_percent(&projection);
+    static const char *const HEADS[] = {"REGION",   "CLOUD",      "CAPACITY",  "LOAD NOW",
+                                        "PLAN NOW", "PLAN AFTER", "STATE NOW", "STATE AFTER"};
+    TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
+    size_t i;
+    const json_t *gateway;
+    json_array_foreach(json_object_get(preview, "gateways"), i, gateway)
+    {
+        uint64_t now = number_of(gateway, "load_ppm"), after = number_of(gateway, "load_after_ppm");
+        const char *state = text_of(gateway, "state"), *to = text_of(gateway, "state_after");
+        tell_cell(&table, TELL_BOLD, "%s", text_of(gateway, "region"));
+        tell_cell(&table, TELL_PLAIN, "%s", text_of(gateway, "cloud"));
+        tell_cell(&table, TELL_PLAIN, "%llu/s",
+                  (unsigned long long)number_of(gateway, "capacity_rps"));
+        tell_cell(&table, TELL_PLAIN, "%llu/s", (unsigned long long)number_of(gateway, "load_rps"));
+        add_percent(&table, now, false);
+        add_percent(&table, after, now != after);
+        tell_cell(&table, TELL_PLAIN, "%s", state);
+        uint64_t share = number_of(gateway, "share_after_ppm");
+        if (share < PPM_ONE && share_after(gateway) > 0)
+            tell_cell(&table, TELL_YELLOW, "%s, %llu %% of its share", to,
+                      (unsigned long long)(share / 10000));
+        else
+            tell_cell(&table, strcmp(state, to) != 0 ? TELL_YELLOW : TELL_PLAIN, "%s", to);
+    }
+    tell_table_print(&table, out);
+}
+
+// Takes away: shows what stays, refuses what would leave a service without capacity.
+static int judge(const Context *context, const json_t *preview, const TrafficWish *wish, bool force,
+                 FILE *out, Error *reterr)
+{
+    TrafficProjection projection = traffic_project(&context->conf->model, preview);
+    traffic_projection_print(preview, out);
     (void)fprintf(out,
-                  "%s %s: %llu of %llu requests/s of capacity stay; load now about %llu requests/s",
+                  "%s %s: %llu of %llu requests/s of capacity stay; load now about %llu "
+                  "requests/s; fullest then: %s, %llu %%\n",
                   wish->kind, wish->target, (unsigned long long)projection.left_rps,
-                  (unsigned long long)projection.all_rps, (unsigned long long)projection.load_rps);
-    if (projection.left_rps > 0)
-        (void)fprintf(out, ", projected %llu %%", (unsigned long long)percent);
-    (void)fprintf(out, "\n");
-    if (force || (projection.lacking[0] == '\0' && percent <= 100))
+                  (unsigned long long)projection.all_rps, (unsigned long long)projection.load_rps,
+                  projection.fullest, (unsigned long long)(projection.fullest_ppm / 10000));
+    if (force || strcmp(wish->kind, "release") == 0 ||
+        (projection.lacking[0] == '\0' && projection.fullest_ppm <= PPM_ONE))
         return 0;
-    int r = projection.lacking[0] != '\0'
-                ? error_set(reterr, ERROR_NOT_HELD, "not done: %s", projection.lacking)
-                : error_set(reterr, ERROR_NOT_HELD, "not done: the rest cannot carry the load");
+    int r =
+        projection.lacking[0] != '\0'
+            ? error_set(reterr, ERROR_NOT_HELD, "not done: %s", projection.lacking)
+            : error_set(reterr, ERROR_NOT_HELD,
+                        "not done: the rest cannot carry the load: %s would get %llu %% of "
+                        "its capacity",
+                        projection.fullest, (unsigned long long)(projection.fullest_ppm / 10000));
     return error_hint(reterr, r, "--force does it all the same; 'wildcam traffic release' undoes.");
 }
 
@@ -134,7 +157,8 @@ static void warn(const json_t *view, const TrafficWish *wish)
 {
     const json_t *intents = json_object_get(view, "intents");
     if (strcmp(wish->kind, "release") == 0 && find_by(intents, "target", wish->target) == NULL)
-        (void)fprintf(stderr, "note: no wish is in force for '%s'; 'wildcam status' lists them\n",
+        (void)fprintf(stderr,
+                      "note: no wish is in force for '%s'; 'wildcam traffic list' has all\n",
                       wish->target);
     if (wish->region == NULL)
         return;
@@ -145,10 +169,38 @@ static void warn(const json_t *view, const TrafficWish *wish)
                       wish->region, verdict);
 }
 
-int traffic_look_ahead(const Context *context, const TrafficWish *wish, bool force, FILE *out,
+// The first agent that answers; all have the same facts.
+static int ask_preview(const Context *context, const char *body, json_t **ret_preview,
                        Error *reterr)
 {
-    json_t *view = NULL;
+    uint32_t n = context->conf->model.n_regions;
+    AgentAnswer *answers CLEANUP(alloc_freep) = alloc_zeroed(n, sizeof *answers);
+    if (answers == NULL)
+        return error_set(reterr, ERROR_MEMORY, "traffic");
+    int r = agents_ask(
+        context, -1,
+        &(AgentRequest){
+            .method = "POST", .path = "/v1/plan/preview", .body = body, .timeout_ns = NS_PER_S},
+        answers, reterr);
+    const AgentAnswer *chosen = NULL;
+    for (uint32_t i = 0; r == 0 && i < n; i++)
+        if (answers[i].status != 0 && (chosen == NULL || chosen->status != 200))
+            chosen = &answers[i];
+    if (r == 0 && chosen == NULL)
+        r = context_no_agent(reterr);
+    else if (r == 0 && chosen->status != 200)
+        r = error_set(reterr, chosen->status == 400 ? ERROR_USAGE : ERROR_UNAVAILABLE, "%s",
+                      agents_message(chosen));
+    else if (r == 0)
+        *ret_preview = json_incref(chosen->body);
+    agents_done(answers, n);
+    return r;
+}
+
+int traffic_look_ahead(const Context *context, const TrafficWish *wish, const char *body,
+                       bool force, FILE *out, Error *reterr)
+{
+    json_t *view = NULL, *preview = NULL;
     int r = fleet_view_get(context, NS_PER_S, &view, reterr);
     if (r < 0)
         return r;
@@ -156,10 +208,14 @@ int traffic_look_ahead(const Context *context, const TrafficWish *wish, bool for
         r = context_no_agent(reterr);
     else
         warn(view, wish);
-    bool takes = strcmp(wish->kind, "drain") == 0 || strcmp(wish->kind, "never") == 0 ||
-                 strcmp(wish->kind, "weight") == 0;
-    if (r == 0 && takes)
-        r = project(&context->conf->model, view, wish, force, out, reterr);
+    // What a single prefix asks for is not known, and forgotten flaps move nothing by themselves.
+    bool moves = strcmp(wish->kind, "pin") != 0 && strcmp(wish->kind, "reset_flaps") != 0 &&
+                 strncmp(wish->target, "prefix:", 7) != 0;
+    if (r == 0 && moves)
+        r = ask_preview(context, body, &preview, reterr);
+    if (r == 0 && moves)
+        r = judge(context, preview, wish, force, out, reterr);
+    json_decref(preview);
     json_decref(view);
     return r;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// traffic_projection: what a wish would leave of the fleet, from what `status` says now. It counts
-// capacity as a whole; the plan decides finer, but what does not fit here fits nowhere.
+// traffic_projection: what a wish would do, before it is made. An agent makes the plan that would
+// come of it (POST /v1/plan/preview) with the function that makes all plans; here it is only shown,
+// and refused when a service would be left without a region or the rest could not carry the load.
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,17 +20,19 @@ typedef struct TrafficWish {
 } TrafficWish;
 
 typedef struct TrafficProjection {
-    uint64_t all_rps;  // capacity of the whole fleet
-    uint64_t left_rps; // of the gateways that clients may still be sent to by choice
-    uint64_t load_rps; // now, in the whole fleet
-    char lacking[160]; // "service 'api' would have no region for write", or ""
+    uint64_t all_rps;     // capacity of the whole fleet
+    uint64_t left_rps;    // of the gateways that clients may still be sent to by choice
+    uint64_t load_rps;    // now, in the whole fleet
+    uint64_t fullest_ppm; // of its capacity, afterwards
+    char fullest[64];     // that gateway
+    char lacking[160];    // "service 'api' would have no region for write", or ""
 } TrafficProjection;
 
-// `view` is what fleet_view_get gives.
-TrafficProjection traffic_project(const Model *model, const json_t *view, const TrafficWish *wish);
-// 0 to 100 and beyond; UINT64_MAX: load, but nothing that could carry it.
-uint64_t traffic_projected_percent(const TrafficProjection *projection);
-// Says on `out` what the wish would leave and on stderr what it would not do; ERROR_NOT_HELD when a
-// service would be left without capacity and `force` is not given.
-int traffic_look_ahead(const Context *context, const TrafficWish *wish, bool force, FILE *out,
-                       Error *reterr) MUST_CHECK;
+// `preview` is an agent's answer.
+TrafficProjection traffic_project(const Model *model, const json_t *preview);
+void traffic_projection_print(const json_t *preview, FILE *out);
+// `body` is the wish as it would be posted. Says on `out` what it would leave and on stderr what it
+// would not do; ERROR_NOT_HELD when a service would be left without capacity and `force` is not
+// given.
+int traffic_look_ahead(const Context *context, const TrafficWish *wish, const char *body,
+                       bool force, FILE *out, Error *reterr) MUST_CHECK;

@@ -115,6 +115,10 @@ int core_report(Core *core, Arena *arena, uint32_t peer, Mono now, Wall wall,
                 const Report **ret_report) MUST_CHECK;
 // The current plan; never NULL after core_new.
 const Plan *core_plan(const Core *core);
+// The plan that `intent` would lead to if it were made now, in the arena, without own replicas;
+// nothing changes.
+int core_preview(const Core *core, Arena *arena, const Intent *intent, Mono now,
+                 const Plan **ret_plan, Error *reterr) MUST_CHECK;
 uint32_t core_intents(const Core *core, const Intent **ret_intents);
 Core *core_free(Core *core); // takes NULL, returns NULL
 

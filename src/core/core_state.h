@@ -200,6 +200,7 @@ void errors_advance(Step *step, uint32_t gateway, const Tally *tally);
 
 // wishes.c: intents applied to gateways
 int wishes_event(Step *step, const Intent *intent, Error *reterr);
+int wishes_check(const Model *model, const Intent *intent, Error *reterr);
 void wishes_absorb(Step *step, const Report *report);
 void wishes_advance(Step *step);
 void wishes_apply(const Model *model, const IntentSet *intents, Wall wall, uint32_t gateway,

@@ -66,7 +66,7 @@ static void take(Step *step, IntentSet *set)
 }
 
 // Targets made here must exist; from elsewhere they may belong to another generation.
-static int check_target(const Model *model, const Intent *intent, Error *reterr)
+int wishes_check(const Model *model, const Intent *intent, Error *reterr)
 {
     const char *target = intent->target;
     IpPrefix prefix;
@@ -114,7 +114,7 @@ int wishes_event(Step *step, const Intent *intent, Error *reterr)
     int r = intent_check(&wish, &problem);
     if (r < 0)
         return error_set(reterr, r, "intent: %s", problem);
-    r = check_target(step->model, &wish, reterr);
+    r = wishes_check(step->model, &wish, reterr);
     if (r == 0)
         r = stamp(step, &wish, reterr);
     if (r < 0)

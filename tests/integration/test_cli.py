@@ -92,7 +92,7 @@ def test_unknown_options_name_the_allowed_ones(verb):
     (["why"], "option '--client': '' is no IPv4 or IPv6 address"),
     (["why", "--client", "300.1.1.1"], "'300.1.1.1' is no IPv4 or IPv6 address"),
     (["traffic"], "something is missing"),
-    (["traffic", "frob"], "unknown action 'frob'; allowed: drain, never, pin, weight, release, reset"),
+    (["traffic", "frob"], "unknown action 'frob'; allowed: drain, never, pin, weight, release, reset, list"),
     (["traffic", "drain"], "usage: wildcam traffic drain REGION|CLOUD"),
     (["traffic", "pin", "10.0.0.0/8"], "usage: wildcam traffic pin PREFIX REGION"),
     (["region", "frob"], "unknown action 'frob'; allowed: kill, start, hang, resume, restart, signal"),
@@ -141,7 +141,7 @@ def test_up_and_config_without_a_file(tmp_path):
 
 # --- JSON against the page ---
 def test_units_stand_in_names():
-    assert set(clipage.json_parts()) == {"status", "why", "traffic", "config check", "drill", "cameras", "region"}
+    assert set(clipage.json_parts()) == {"status", "why", "traffic", "config check", "config push", "drill", "cameras", "region"}
     for part in clipage.json_parts():
         for path, (_, _, unit) in clipage.fields(part).items():
             if unit:
@@ -150,7 +150,7 @@ def test_units_stand_in_names():
 
 def test_every_alarm_is_on_the_page():
     header = (clipage.PAGE.parents[1] / "src/agent/alarms.h").read_text()
-    names = set(re.findall(r'X\(\w+, "(\w+)",', header)) | {"agents_disagree"}
+    names = set(re.findall(r'X\(\w+, "(\w+)",', header)) | {"agents_disagree", "config_differs"}
     assert set(re.findall(r"^\| `(\w+)` \|", clipage.section("Alarms"), re.M)) == names
 
 
@@ -304,8 +304,9 @@ def test_drain_and_release(calm):
     assert gateway(calm) == HOME
     refused(calm.wildcam("traffic", "drain", HOME, "--json", check=False), 2, "not done", "HINT: Without a terminal say --yes")
     done = wish(calm, "drain", HOME, "--reason", "new disks")
-    assert re.search(r"drain region:us-east-1: 10000 of 12000 requests/s of capacity stay; load now about \d+ requests/s, "
-                     r"projected \d+ %", done.stdout)
+    assert re.search(r"drain region:us-east-1: \d+ of 12000 requests/s of capacity stay; load now about \d+ requests/s; "
+                     r"fullest then: \S+, \d+ %", done.stdout)
+    assert re.search(r"^us-east-1 +aws +2000/s +\d+/s +\d+ % +0 % +up +drained$", done.stdout, re.M)
     until(lambda: gateway(calm) not in (None, HOME), "another region's agent obeys", EVERYWHERE)
     human = calm.wildcam("status", check=False)
     assert human.returncode == 3 and re.search(r"^drain +region:us-east-1 +- +- +\w+ +new disks$", human.stdout, re.M)
@@ -348,6 +349,9 @@ def test_weight(calm):
     wish(calm, "weight", "westus2", "50%")  # replaces
     until(lambda: shares()["westus2"] == 500000, "the newer one counts", EVERYWHERE)
     assert wishes(calm) == [("weight", "region:westus2")]
+    listed = calm.wildcam("traffic", "list")
+    assert re.search(r"^weight +region:westus2 +50\.0 % ", listed.stdout, re.M)
+    clipage.check("traffic", json.loads(calm.wildcam("traffic", "list", "--json").stdout))
     wish(calm, "release", "westus2", yes=False)
     until(lambda: shares()["westus2"] == 1000000, "the share is whole", EVERYWHERE)
 
@@ -364,6 +368,7 @@ def test_a_wish_expires_by_itself(calm):
 def test_reset_and_a_release_of_nothing(calm):
     wish(calm, "reset", "fleet", yes=False)
     assert wishes(calm) == []  # an event, not a state
+    assert calm.wildcam("traffic", "list").stdout == "no wish is in force\n"
     done = wish(calm, "release", "gcp", yes=False)
     assert "note: no wish is in force for 'cloud:gcp'" in done.stderr
 

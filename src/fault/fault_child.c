@@ -56,7 +56,7 @@ int fault_child_start(const FaultChildOptions *options, FaultChild *ret_child, E
     int in[2] = {-1, -1}, out[2] = {-1, -1}, failed[2] = {-1, -1};
     pid_t keeper = getpid(), pid = -1;
     if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(failed, O_CLOEXEC) == 0)
-        pid = fork();
+        pid = _Fork(); // not fork: libuv's handler would close numbers that are ours by now
     if (pid == 0)
         child(options, in[0], out[1], failed[1], keeper);
     int error = pid < 0 ? errno : 0;

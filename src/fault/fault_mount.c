@@ -28,7 +28,7 @@ static int run_in(pid_t pid, InNamespace *action, const void *context)
     int space CLEANUP(fd_closep) = open(path, O_RDONLY | O_CLOEXEC);
     if (space < 0)
         return errno;
-    pid_t child = fork();
+    pid_t child = _Fork(); // see fault_child.c
     if (child == 0)
         _exit(setns(space, CLONE_NEWNS) < 0 ? errno : action(context));
     int status = 0;

@@ -86,9 +86,9 @@ static int write_config(Drill *drill, const char *name, const Buf *text, LayoutP
     return files_replace(ret_path->text, text->data, text->len, NULL, drill->reterr);
 }
 
-// The running configuration with other values; `value` NULL: only the generation changes.
-static int edit_config(Drill *drill, uint32_t generations, const char *capacity, const char *peak,
-                       const char *name, LayoutPath *ret_path)
+// The running configuration with other values; `capacity` NULL: as it is.
+static int edit_config(Drill *drill, const char *capacity, const char *peak, const char *name,
+                       LayoutPath *ret_path)
 {
     char *old CLEANUP(free_textp) = NULL, generation[16];
     size_t len;
@@ -98,7 +98,7 @@ static int edit_config(Drill *drill, uint32_t generations, const char *capacity,
     Buf one CLEANUP(buf_done) = BUF_INIT(0), two CLEANUP(buf_done) = BUF_INIT(0),
             three CLEANUP(buf_done) = BUF_INIT(0);
     (void)snprintf(generation, sizeof generation, "%" PRIu32,
-                   drill->model->generation + generations);
+                   drill->model->generation + (capacity != NULL));
     uint32_t found = fleet_edit(old, "generation", generation, &one);
     if (capacity == NULL)
         return write_config(drill, name, &one, ret_path);
@@ -116,16 +116,8 @@ static int edit_config(Drill *drill, uint32_t generations, const char *capacity,
 
 static int push(Drill *drill, const char *file, const char *region, int *ret_code, Buf *ret_output)
 {
-    const char *arguments[16] = {"config", "push",   file, "--dir", drill->options->dir,
-                                 "--yes",  "--json", NULL};
-    size_t n = 7;
-    if (region != NULL) {
-        arguments[n++] = "--region";
-        arguments[n++] = region;
-    } else {
-        arguments[n++] = "--watch";
-        arguments[n++] = "1s";
-    }
+    const char *arguments[] = {"config", "push",   file,       "--dir", drill->options->dir,
+                               "--yes",  "--json", "--region", region,  NULL};
     int r = drill_wildcam(drill, arguments, PUSH_NS, ret_code, ret_output);
     return r < 0 ? error_wrap(drill->reterr, r, "wildcam config push") : 0;
 }
@@ -142,18 +134,13 @@ int act_lower_capacity(Drill *drill)
     (void)snprintf(capacity_text, sizeof capacity_text, "%" PRIu32, drill->capacity_rps);
     (void)snprintf(peak_text, sizeof peak_text, "%" PRIu64, rate > 0 ? rate : 1);
     int r = make_folder(drill);
-    if (r < 0 || (r = edit_config(drill, 2, NULL, NULL, "before.yaml", &original)) < 0 ||
-        (r = edit_config(drill, 1, capacity_text, peak_text, "lowered.yaml", &lowered)) < 0 ||
-        (r = undo_add(drill->undo, drill->reterr, "push %s", original.text)) < 0)
+    if (r < 0 || (r = edit_config(drill, NULL, NULL, "before.yaml", &original)) < 0 ||
+        (r = edit_config(drill, capacity_text, peak_text, "lowered.yaml", &lowered)) < 0 ||
+        (r = undo_add(drill->undo, drill->reterr, "config %s", original.text)) < 0)
         return r;
     drill_say("lowering each region's capacity to %s requests/s", capacity_text);
-    Buf output CLEANUP(buf_done) = BUF_INIT(0);
-    int code;
-    if ((r = push(drill, lowered.text, NULL, &code, &output)) < 0)
-        return r;
-    return code == 0 ? 0
-                     : error_set(drill->reterr, ERROR_UNAVAILABLE,
-                                 "wildcam config push: exit code %d", code);
+    return undo_give_config(drill->options->dir, drill->model, drill->options->ask, lowered.text,
+                            drill->reterr);
 }
 
 // One request per second is the most that a region can carry, it says: correct, and a disaster.
@@ -161,7 +148,7 @@ int act_push_bad(Drill *drill)
 {
     LayoutPath bad;
     int r = make_folder(drill);
-    if (r < 0 || (r = edit_config(drill, 1, "1", "1", "bad.yaml", &bad)) < 0)
+    if (r < 0 || (r = edit_config(drill, "1", "1", "bad.yaml", &bad)) < 0)
         return r;
     const char *region = "";
     for (uint32_t i = 0; i < drill->model->n_regions; i++)

@@ -186,6 +186,21 @@ static void count_verdict(DrillScope *scope, const TimelineEpisode *episode, boo
     scope->wrong_verdicts += !right;
 }
 
+static void list_verdict(Drill *drill, const TimelineEpisode *episode, bool right)
+{
+    DrillReport *report = drill->report;
+    if (report->n_verdicts == DRILL_VERDICTS || !is_in(&report->whole, episode->begin))
+        return;
+    bool over = episode->end.ns < MONO_NEVER.ns;
+    report->verdicts[report->n_verdicts].region = drill->model->regions[episode->gateway].name;
+    report->verdicts[report->n_verdicts].at_ms =
+        (double)(episode->begin.ns - drill->fault.ns) / 1e6;
+    report->verdicts[report->n_verdicts].held_ms =
+        over ? (double)mono_since(episode->end, episode->begin) / 1e6 : FIGURE_NEVER;
+    report->verdicts[report->n_verdicts].plans = (uint32_t)__builtin_popcountll(episode->observers);
+    report->verdicts[report->n_verdicts++].right = right;
+}
+
 static void measure_verdicts(Drill *drill)
 {
     DrillReport *report = drill->report;
@@ -196,6 +211,7 @@ static void measure_verdicts(Drill *drill)
         const TimelineEpisode *episode = &episodes[i];
         bool right = deserved(drill, episode);
         count_verdict(&report->whole, episode, right);
+        list_verdict(drill, episode, right);
         for (uint32_t k = 0; k < report->n_phases; k++)
             count_verdict(&report->phases[k], episode, right);
         if (drill_is_target(drill, episode->gateway) && is_in(&report->whole, episode->begin) &&

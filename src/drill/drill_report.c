@@ -112,6 +112,19 @@ static void put_holds(Buf *out, const DrillReport *report)
     buf_add_char(out, ']');
 }
 
+static void put_taken_down(Buf *out, const DrillReport *report)
+{
+    buf_add_text(out, ",\"verdicts\":[");
+    for (uint32_t i = 0; i < report->n_verdicts; i++) {
+        buf_printf(out, "%s{\"region\":\"%s\",\"at_ms\":%.3f", i > 0 ? "," : "",
+                   report->verdicts[i].region, report->verdicts[i].at_ms);
+        put_figure(out, "held_ms", report->verdicts[i].held_ms);
+        buf_printf(out, ",\"plans\":%u,\"right\":%s}", report->verdicts[i].plans,
+                   report->verdicts[i].right ? "true" : "false");
+    }
+    buf_add_char(out, ']');
+}
+
 // What to look at when an objective was missed.
 static void put_failures(Buf *out, const DrillReport *report)
 {
@@ -189,6 +202,7 @@ void drill_report_json(const DrillReport *report, const DrillObjective *objectiv
     buf_add_text(out, ",\"not_recovered\":");
     buf_add_json_string(out, report->not_recovered);
     put_verdicts(out, &report->whole);
+    put_taken_down(out, report);
     put_holds(out, report);
     for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
         put_figure(out, figures[i].key, figures[i].value);

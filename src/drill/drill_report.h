@@ -13,6 +13,7 @@
 
 #define DRILL_FAILURES 20 // listed in a report
 #define DRILL_HOLDS 64
+#define DRILL_VERDICTS 64 // listed in a report
 
 typedef struct DrillScope { // the whole drill, or one phase of it
     const char *name;
@@ -45,7 +46,14 @@ typedef struct DrillReport {
     double rto_edge_ms, rto_plan_ms, recovered_ms;       // or FIGURE_NONE
     double recover_limit_ms;
     char not_recovered[128]; // what was missing at the deadline, or ""
-    uint32_t n_holds;        // that were over before healing
+    uint32_t n_verdicts;
+    struct {
+        const char *region;
+        double at_ms, held_ms; // since the fault; FIGURE_NEVER: not over
+        uint32_t plans;        // that said so
+        bool right;
+    } verdicts[DRILL_VERDICTS];
+    uint32_t n_holds; // that were over before healing
     double holds_ms[DRILL_HOLDS];
     double max_apart_ms;
     double intents_agree_ms, verdicts_agree_ms; // after healing

@@ -80,6 +80,19 @@ static void text_phases(Buf *out, const DrillReport *report)
     buf_add_char(out, '\n');
 }
 
+static void text_verdicts(Buf *out, const DrillReport *report)
+{
+    for (uint32_t i = 0; i < report->n_verdicts; i++) {
+        buf_printf(out, "  %s held down at %+.0f ms by %u plans, for ", report->verdicts[i].region,
+                   report->verdicts[i].at_ms, report->verdicts[i].plans);
+        if (report->verdicts[i].held_ms < 0)
+            buf_add_text(out, "the rest");
+        else
+            buf_printf(out, "%.0f ms", report->verdicts[i].held_ms);
+        buf_add_text(out, report->verdicts[i].right ? "\n" : ": WRONG\n");
+    }
+}
+
 static void text_figures(Buf *out, const DrillReport *report)
 {
     text_figure(out, "last failed first try after the fault", report->rto_edge_ms, "ms");
@@ -89,8 +102,6 @@ static void text_figures(Buf *out, const DrillReport *report)
     text_figure(out, "wishes the same everywhere after", report->intents_agree_ms, "ms");
     text_figure(out, "verdicts the same everywhere after", report->verdicts_agree_ms, "ms");
     text_figure(out, "plans differed for at most", report->max_apart_ms, "ms");
-    for (uint32_t i = 0; i < report->n_holds; i++)
-        text_figure(out, "held down for", report->holds_ms[i], "ms");
     text_figure(out, "fullest survivor, of its capacity", report->capacity_peak_ppm / 1e4, "%");
     text_figure(out, "bad configuration taken back after", report->config_back_ms, "ms");
     text_figure(out, "programs replaced", report->programs_replaced, "");
@@ -113,6 +124,7 @@ void drill_report_text(const DrillReport *report, const DrillObjective *objectiv
     buf_printf(out, ", %.1f s of traffic\n\n", (double)report->duration_ns / 1e9);
     text_requests(out, report);
     text_phases(out, report);
+    text_verdicts(out, report);
     text_figures(out, report);
     text_failures(out, report);
     buf_add_char(out, '\n');

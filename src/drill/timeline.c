@@ -110,7 +110,7 @@ uint32_t timeline_episodes(const Timeline *timeline, uint64_t observers, uint64_
         for (uint32_t g = 0; now != held && g < timeline->n_regions; g++) {
             if (has(now & ~held, g) && n < TIMELINE_EPISODES) {
                 open[g] = n;
-                ret_episodes[n++] = (TimelineEpisode){g, timeline->changes[i].at, MONO_NEVER};
+                ret_episodes[n++] = (TimelineEpisode){g, timeline->changes[i].at, MONO_NEVER, 0};
             } else if (has(now & ~held, g)) {
                 now &= ~(UINT64_C(1) << g); // no room: not opened, so not closed
             } else if (has(held & ~now, g)) {
@@ -118,6 +118,10 @@ uint32_t timeline_episodes(const Timeline *timeline, uint64_t observers, uint64_
             }
         }
         held = now;
+        uint32_t gateway = timeline->changes[i].gateway;
+        if (has(held, gateway) && timeline->changes[i].state == HEALTH_DOWN)
+            ret_episodes[open[gateway]].observers |=
+                observers & UINT64_C(1) << timeline->changes[i].observer;
     }
     return n;
 }

@@ -42,7 +42,8 @@ int timeline_gateway(Timeline *timeline, Mono at, uint32_t observer, uint32_t ga
 
 typedef struct TimelineEpisode {
     uint32_t gateway;
-    Mono begin, end; // MONO_NEVER: not over yet
+    Mono begin, end;    // MONO_NEVER: not over yet
+    uint64_t observers; // that held it down at some time
 } TimelineEpisode;
 
 #define TIMELINE_EPISODES 256

@@ -17,6 +17,7 @@
 
 #include "agents_ask.h"
 #include "alloc.h"
+#include "bounds.h"
 #include "clock.h"
 #include "files.h"
 #include "layout.h"
@@ -47,57 +48,71 @@ static int undo_ask(const Guard *guard, const char *command, Error *reterr)
 }
 
 // Its words go nowhere: stdout is the report's, and tries that are repeated say nothing new.
-static NORETURN void become_push(const char *program, const char *dir, const char *file)
+static NORETURN void become_push(const char *program, const char *dir)
 {
     int nothing = open("/dev/null", O_RDWR);
     (void)dup2(nothing, STDIN_FILENO);
     (void)dup2(nothing, STDOUT_FILENO);
     (void)dup2(nothing, STDERR_FILENO);
-    (void)execl(program, "wildcam", "config", "push", file, "--dir", dir, "--yes", "--watch", "1s",
+    (void)execl(program, "wildcam", "config", "push", "--back", "--dir", dir, "--yes",
                 (char *)NULL);
     _exit(127);
 }
 
-static int push_once(const Guard *guard, const char *file)
+static int push_back_once(const Guard *guard)
 {
     LayoutPath program;
     if (layout_program("wildcam", &program, NULL) < 0)
         return -1;
     pid_t pid = fork();
     if (pid == 0)
-        become_push(program.text, guard->dir, file);
+        become_push(program.text, guard->dir);
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-// Regions that the drill killed may still be on their way back.
-static int undo_push(const Guard *guard, const char *file, Error *reterr)
+// The push itself may still be at it, in its last moments.
+static int undo_back(const Guard *guard, Error *reterr)
 {
     Mono end = mono_add(clock_mono(), PUSH_NS);
     int code;
-    while ((code = push_once(guard, file)) != 0 && clock_mono().ns < end.ns)
+    while ((code = push_back_once(guard)) != 0 && clock_mono().ns < end.ns)
         (void)usleep(500000);
     return code == 0 ? 0 : error_set(reterr, ERROR_UNAVAILABLE, "exit code %d", code);
 }
 
-// Whatever was pushed half-way.
-static int undo_back(const Guard *guard, Error *reterr)
+// A region that is down reads the file when it starts, so what its agent does not hear is no
+// failure.
+int undo_give_config(const char *dir, const Model *model, DrillAsk *ask, const char *file,
+                     Error *reterr)
 {
-    return undo_push(guard, "--back", reterr);
+    char *bytes CLEANUP(free_textp) = NULL;
+    size_t len;
+    int r = files_read(file, BOUND_CONF_BYTES, &bytes, &len, reterr);
+    if (r < 0)
+        return r;
+    LayoutPath path = layout_dir(dir, "fleet.yaml");
+    r = files_replace(path.text, bytes, len, NULL, reterr);
+    for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
+        path = layout_region(dir, model->regions[i].name, "fleet.yaml");
+        r = files_replace(path.text, bytes, len, NULL, reterr);
+    }
+    for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
+        char command[256], *answer CLEANUP(free_textp) = NULL;
+        (void)snprintf(command, sizeof command, "signal %s agent HUP", model->regions[i].name);
+        (void)(ask(dir, command, ASK_NS, &answer, NULL) < 0);
+    }
+    return r;
 }
 
 static int do_line(const Guard *guard, const char *line, Error *reterr)
 {
-    static const struct {
-        const char *verb;
-        int (*run)(const Guard *guard, const char *rest, Error *reterr);
-    } OWN[] = {{"ask ", undo_ask}, {"push ", undo_push}};
-    for (size_t i = 0; i < ARRAY_SIZE(OWN); i++) {
-        if (strncmp(line, OWN[i].verb, strlen(OWN[i].verb)) == 0)
-            return OWN[i].run(guard, line + strlen(OWN[i].verb), reterr);
-    }
+    if (strncmp(line, "ask ", 4) == 0)
+        return undo_ask(guard, line + 4, reterr);
+    if (strncmp(line, "config ", 7) == 0)
+        return undo_give_config(guard->dir, guard->model, guard->ask, line + 7, reterr);
     if (strncmp(line, "wish ", 5) == 0)
         return agents_wish(guard->dir, guard->model, UINT64_MAX, line + 5, reterr);
     if (strcmp(line, "back") == 0)

@@ -3,8 +3,10 @@
 // build, folders), and how it goes back. The list is held by a guard, a process of its own: it
 // goes through the list, newest first, when its owner is done or has died, SIGKILL included.
 //
-//   ask COMMAND    to the supervisor             wish JSON    a wish to the first agent that takes
-//   it push FILE      `wildcam config push FILE`    back         `wildcam config push --back`
+//   ask COMMAND    to the supervisor
+//   wish JSON      a wish, to the first agent that takes it
+//   config FILE    a fleet.yaml, to every region at once
+//   back           `wildcam config push --back`
 //   remove PATH    a folder with everything in it
 #pragma once
 #include "drill.h"
@@ -21,5 +23,9 @@ int undo_new(const char *dir, const Model *model, DrillAsk *ask, Undo **ret_undo
 int undo_add(Undo *undo, Error *reterr, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 // The newest n lines are done already.
 int undo_forget(Undo *undo, uint32_t n, Error *reterr) MUST_CHECK;
+// Every region runs this fleet.yaml from now on, all at the same moment: what a push, one region
+// after the other, could not do without plans that are wrong in between.
+int undo_give_config(const char *dir, const Model *model, DrillAsk *ask, const char *file,
+                     Error *reterr) MUST_CHECK;
 // Does it all and waits; takes NULL, returns NULL. What could not be undone is said on stderr.
 Undo *undo_free(Undo *undo);

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Every drill in a short form, on one fleet with shorter holds and steps back. What must hold on any machine, however busy, is asserted
+here; times are judged by the drills' own objectives on a quiet one (bench/drills/run). And: whatever ends a drill, everything is healed."""
+import json
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+import clipage
+import fleetkit
+from fleetkit import REGIONS, WILDCAM, until
+
+SLOW = 3 if fleetkit.SANITIZED else 1
+RATE = "120" if SLOW == 1 else "60"
+QUICK = {"return_step: 5s": "return_step: 500ms", "hold: 10s ": "hold: 2s "}
+FLAGS = ["--rate", RATE, "--before", "1s", "--broken", "4s", "--deadline", "90s"]
+NO_VERDICT = {"replica-hang", "two-clouds-down", "cloud-and-region-down", "agent-down", "database-down", "disk-full", "clock-jump",
+              "split-brain", "loss", "upgrade"}
+NO_LOSS = {"two-clouds-down", "cloud-and-region-down", "overload"}  # clients whose both gateways are dead, or shed ones
+
+
+@pytest.fixture(scope="module")
+def quick(state_root):
+    """A fleet of its own, since drills leave it with other files, processes and wishes for moments."""
+    folder = state_root / "drills"
+    folder.mkdir(mode=0o755)
+    with fleetkit.fleetfile.claimed_block() as block:
+        fleet = fleetkit.Fleet(folder, block=block, replace=QUICK)
+        try:
+            fleet.up()
+            yield fleet
+        finally:
+            fleet.wildcam("down", "--now", check=False, timeout=60)
+
+
+def listed():
+    out = subprocess.run([WILDCAM, "drill", "list", "--json"], capture_output=True, text=True, check=True).stdout
+    drills = json.loads(out)
+    for drill in drills:
+        clipage.check("drill list", drill)
+    return {drill["drill"]: drill for drill in drills}
+
+
+DRILLS = listed()
+
+
+def missed(report):
+    return [(o["name"], o["value"], o["limit"]) for o in report["objectives"] if not o["held"]]
+
+
+def run(fleet, *args, flags=FLAGS):
+    done = fleet.wildcam("drill", *args, "--json", *flags, check=False, timeout=280 * SLOW)
+    assert done.returncode in (0, 3), done.stderr + fleet.logs()
+    return json.loads(done.stdout), done
+
+
+def check(report, stderr):
+    """True of every drill."""
+    name = report["drill"]
+    fields = {key: value for key, value in report.items() if key not in ("result", "reason")}
+    clipage.check("drill", fields)
+    assert report["not_recovered"] == "" and report["recovered_ms"] > 0, report["not_recovered"]
+    assert report["duplicated_writes"] == report["lost_after_heal"] == 0, report
+    assert report["wrong_verdicts"] == 0, missed(report)
+    assert report["requests"]["total"] > 0 and report["acknowledged"] > 0
+    if name in NO_VERDICT:
+        assert report["taken_down"] == 0, missed(report)
+    if name not in NO_LOSS:
+        assert report["failed_idempotent"]["total"] == 0, report["failures"]
+    return report
+
+
+def test_all_of_them(quick):
+    quick.wait_healthy()
+    reports, done = run(quick, "all")
+    by_name = {}
+    for report in reports:
+        assert set(report) >= {"drill", "target", "result", "reason"}
+        by_name.setdefault(report["drill"], []).append(report)
+    assert set(by_name) == set(DRILLS)
+    for name, runs in by_name.items():
+        for report in runs:
+            if not DRILLS[name]["possible"]:
+                assert report["result"] == "skipped" and report["reason"] != ""
+                continue
+            assert report["result"] in ("held", "missed"), (name, report["reason"], done.stderr[-3000:])
+            assert (report["result"] == "held") == (missed(report) == [])
+            check(report, done.stderr)
+    assert (done.returncode == 0) == all(r["result"] in ("held", "skipped") for r in reports)
+    # What was broken was really broken, and what was seen is not what was done.
+    for name in ("provider-down", "region-down", "provider-hang", "region-hang", "nginx-down"):
+        report = by_name[name][0]
+        assert report["rto_plan_ms"] is not None and report["taken_down"] >= 1, name
+        assert report["failed_first_try"]["dead_edges"] > 0, name
+    for name in ("two-clouds-down", "cloud-and-region-down"):
+        assert by_name[name][0]["rto_plan_ms"] is not None, name
+        assert len(by_name[name][0]["regions"]) == (4 if name[0] == "t" else 3)
+    assert by_name["database-down"][0]["class_gone_ms"] is not None
+    quick.wait_healthy()
+
+
+@pytest.mark.parametrize("args, broken", [
+    (["region-hang", "--region", "eastus"], lambda f: next(r for r in f.control("status")["regions"] if r["region"] == "eastus")["state"] == "hung"),
+    (["provider-down", "--provider", "gcp"], lambda f: not f.inits()["us-west1"]),
+    (["nginx-down", "--region", "westus2"], lambda f: f.programs("westus2")["nginx"]["state"] in ("stopped", "halted")),
+    (["split-brain"], lambda f: "wildcam" in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout),
+])
+def test_a_killed_drill_heals(quick, args, broken):
+    if not DRILLS[args[0]]["possible"]:
+        pytest.skip(DRILLS[args[0]]["why_not"])
+    quick.wait_healthy()
+    process = subprocess.Popen([WILDCAM, "drill", *args, "--dir", quick.dir, "--rate", RATE, "--before", "1s", "--broken", "60s"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        until(lambda: broken(quick), f"{args[0]} has begun", 90)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    quick.wait_healthy(60)
+    cameras = subprocess.run(["pgrep", "-f", f"wildcam-cameras.*{quick.dir}"], capture_output=True, text=True)
+    assert cameras.stdout == ""
+    until(lambda: quick.wildcam("traffic", "list", check=False).stdout.find("drill") < 0, "the drill's wishes are gone", 20)
+
+
+def test_an_interrupted_list_shows_what_there_is(quick):
+    quick.wait_healthy()
+    process = subprocess.Popen([WILDCAM, "drill", "all", "--only", "agent-down,region-down", "--dir", quick.dir, "--json", *FLAGS],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: not quick.inits()["us-west-2"] or process.poll() is not None, "the region is killed", 90)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1 and "interrupted" in stderr
+    report, = json.loads(stdout)
+    assert (report["drill"], report["result"]) == ("region-down", "failed") and "interrupted" in report["reason"]
+    quick.wait_healthy()
+
+
+def test_repeat(quick):
+    quick.wait_healthy()
+    reports, _ = run(quick, "replica-hang", "--region", "eastus", "--repeat", "2")
+    assert len(reports) == 2 and reports[0]["seed"] != reports[1]["seed"]
+    for report in reports:
+        check(report, "")
+
+
+@pytest.mark.parametrize("args, message", [
+    (["all", "--only", "nonsense"], "'--only': unknown drill 'nonsense'"),
+    (["all", "--region", "eastus"], "'drill all' chooses targets by itself"),
+    (["flap", "--region", "eastus", "--probes"], "drill 'flap' takes no --probes; it takes: --region REGION"),
+    (["partition", "--provider", "aws", "--region", "eastus"], "drill 'partition' takes --region REGION | --provider CLOUD"),
+    (["cloud-and-region-down", "--provider", "aws", "--region", "us-west-2"], "'--region us-west-2' belongs to 'aws'"),
+    (["two-clouds-down", "--provider", "aws"], "'--provider aws': allowed: aws, azure, gcp"),
+    (["region-down", "--region", "eastus", "--repeat", "0"], "option '--repeat': '0' is not from 1 to"),
+    (["region-down", "--region", "eastus", "--skip", "flap"], "--only and --skip go with 'drill all'"),
+])
+def test_wrong_usage_breaks_nothing(quick, args, message):
+    done = quick.wildcam("drill", *args, check=False)
+    assert done.returncode == 2 and message in done.stderr
+    assert all(quick.inits().values())
+
+
+def test_the_list(quick):
+    text = quick.wildcam("drill", "list").stdout
+    for name, drill in DRILLS.items():
+        assert re.search(rf"^{name} +\d+ s +\d+ s ", text, re.M)
+        assert drill["help"] in text
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/reliability.md").read_text()
+    assert [name for name in DRILLS if f"`{name}`" not in page] == []

@@ -100,6 +100,19 @@ static void do_signal(Control *control, ControlClient *client, char *rest, Mono 
                          "Allowed: KILL, TERM, HUP, STOP, CONT, USR1, USR2, QUIT, INT.");
 }
 
+// Replies name no asker: a refusal of the second one must not answer the first one.
+static bool is_upgraded_by_another(const Control *control, const RegionView *region,
+                                   const char *program)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
+        const ControlClient *other = &control->clients[i];
+        if (other->fd >= 0 && other->wait == CONTROL_WAIT_REPLY && other->regions[0] == region &&
+            strcmp(other->verb, "upgrade") == 0 && strcmp(other->program, program) == 0)
+            return true;
+    }
+    return false;
+}
+
 // Hands the command on; the answer is what the init replies.
 static void ask(Control *control, ControlClient *client, const char *verb, char *rest,
                 int64_t patience_ns, Mono now)
@@ -113,6 +126,10 @@ static void ask(Control *control, ControlClient *client, const char *verb, char 
         return;
     }
     const char *name = region->spec->programs[program].name;
+    if (strcmp(verb, "upgrade") == 0 && is_upgraded_by_another(control, region, name)) {
+        control_answer_failed(client, "an upgrade of it is under way", "");
+        return;
+    }
     char message[128];
     (void)snprintf(message, sizeof message, "%s %s", verb, name);
     if (!tell(control, client, region, message))

@@ -339,6 +339,8 @@ def test_killed_it_leaves_nothing_and_starts_again_with_its_data(own_fleets):
     assert written.status in (200, 201), written.body
     namespaces = fleet.namespaces()
     assert len(namespaces) == 6
+    assert fleet.control("upgrade us-west-2 nginx", timeout=80)["ok"]  # nor a master that another one made
+    assert fleet.control("halt us-east1 backend-1")["ok"]
     fleet.control("stop eastus us-west1")  # a stopped region must not survive, either
     os.kill(fleet.supervisor(), signal.SIGKILL)
     began = time.monotonic()
@@ -434,6 +436,7 @@ def test_a_state_folder_that_only_root_reaches(own_fleets):
         fleet = own_fleets("root", root=pathlib.Path(closed))
         try:
             fleet.up()
+            assert fleet.control("upgrade us-east1 nginx", timeout=80)["ok"]
             assert fleet.get("us-east1", "/api/detections").status == 200
             assert fleet.healthy()
             mounts = pathlib.Path("/proc/self/mounts").read_text()
@@ -451,6 +454,10 @@ def test_a_normal_user_without_any_privilege(own_fleets):
                        prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
                                "--bounding-set=-all", "--no-new-privs"])
     fleet.up()
+    for program in ("nginx", "agent", "backend-1"):
+        assert fleet.control(f"upgrade westus2 {program}", timeout=80)["ok"]
+    for command in ("halt", "resume"):
+        assert fleet.control(f"{command} westus2 postgres")["ok"]
     assert fleet.get("westus2", "/api/detections").status == 200
     namespaces = fleet.namespaces()
     fleet.control("stop westus2")

@@ -18,6 +18,10 @@
 #define IDLE_GAP_PART 4
 #define RTT_CLASS_US 16000U
 #define RTT_CLASSES 10
+// Of answers in a row: about 4 s and 2 s. A path that loses a packet here and there, and pays for
+// it with a retransmission, is no longer path.
+#define RTT_RUN_UP 16U
+#define RTT_RUN_DOWN 8U
 
 uint32_t path_probes_max(const ModelHealth *health)
 {
@@ -36,6 +40,7 @@ void path_start(Path *path, Mono first_probe)
     path->edge_success = MONO_DISTANT;
     path->sent_at = MONO_DISTANT;
     path->window_from = MONO_DISTANT;
+    path->window.changed = true;
 }
 
 static int64_t deadline_ns(const Path *path, const ModelHealth *health)
@@ -96,19 +101,48 @@ uint32_t path_rtt_floor_us(const Path *path)
     return class_floor_us(path->rtt_class);
 }
 
-static void classify(Path *path)
+static uint32_t class_of(uint32_t us)
 {
-    while (path->rtt_class < RTT_CLASSES &&
-           path->p50_us > class_floor_us(path->rtt_class + 1) / 4 * 5)
-        path->rtt_class++;
-    while (path->rtt_class > 0 && path->p50_us < class_floor_us(path->rtt_class) / 5 * 4)
-        path->rtt_class--;
+    uint32_t rtt_class = 0;
+    while (rtt_class < RTT_CLASSES && us >= class_floor_us(rtt_class + 1))
+        rtt_class++;
+    return rtt_class;
 }
 
-static void learn(Path *path, int64_t latency_ns)
+static bool is_above(const Path *path, uint32_t us)
 {
-    int64_t us = latency_ns / NS_PER_US;
-    uint32_t sample = us > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)us;
+    return path->rtt_class < RTT_CLASSES && us > class_floor_us(path->rtt_class + 1) / 4 * 5;
+}
+
+static bool is_below(const Path *path, uint32_t us)
+{
+    return path->rtt_class > 0 && us < class_floor_us(path->rtt_class) / 5 * 4;
+}
+
+static void classify(Path *path, uint32_t us)
+{
+    bool up = is_above(path, us);
+    if (path->samples < YOUNG_SAMPLES) // so that what it was before does not matter later
+        path->rtt_class = class_of(path->p50_us);
+    if (!up && !is_below(path, us)) {
+        path->rtt_run = 0;
+        return;
+    }
+    if (path->rtt_run == 0 || path->rtt_up != up) {
+        path->rtt_run = 0;
+        path->rtt_us = us;
+    }
+    path->rtt_up = up;
+    if (up ? us < path->rtt_us : us > path->rtt_us)
+        path->rtt_us = us;
+    if (++path->rtt_run < (up ? RTT_RUN_UP : RTT_RUN_DOWN))
+        return;
+    path->rtt_class = class_of(path->rtt_us);
+    path->rtt_run = 0;
+}
+
+static void learn(Path *path, uint32_t sample)
+{
     // The first answers come over fresh connections, whose handshakes take two round trips more.
     // The smallest of them counts: p99 goes down too slowly to forget them, and deadlines hang on
     // it.
@@ -178,10 +212,11 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     path->soft = false;
     path->first_fail = MONO_NEVER;
     path->known = true;
-    if (!late) {
-        learn(path, latency);
-        classify(path);
-    }
+    int64_t us = latency / NS_PER_US;
+    uint32_t sample = us > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)us;
+    if (!late)
+        learn(path, sample);
+    classify(path, sample); // late ones too: nothing is as long as a path whose answers are late
     count_result(path, &probe, false, now);
 }
 

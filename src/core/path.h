@@ -38,11 +38,14 @@ typedef struct Path {
     Mono next;               // when the next probe is due
     uint32_t p50_us, p99_us; // 0: nothing measured
     uint32_t samples;        // that they were learned from, as long as they are few
-    uint32_t rtt_class;      // of p50, in powers of two, with hysteresis
+    uint32_t rtt_class;      // of the round trip, in powers of two
+    bool rtt_up;             // the answers of the run lie above the class; else below
+    uint32_t rtt_run;        // answers in a row outside of the class
+    uint32_t rtt_us;         // of these the one nearest to the class
     bool edge_known;
     Mono edge_success; // newest *sent* real request that succeeded
-    Window window;     // probes and real requests
-    Mono window_from;  // probes sent before this do not count in it
+    Mono window_from;  // probes sent before this do not count in the window
+    Window window;     // probes and real requests; last, since it is saved apart
 } Path;
 
 // How many probes can be outstanding: as many as fit between sending and giving up.
@@ -60,8 +63,10 @@ void path_idle_closed(Path *path, const ModelHealth *health, Mono now);
 void path_expire(Path *path, const ModelHealth *health, Mono now);
 // After a pause of the event loop: no probe of before it says anything.
 void path_forget(Path *path, const ModelHealth *health, Mono now, int64_t gap_ns);
-// Lower bound of the round trip's class: 0 below 16 ms, then 16, 32, 64 ... ms. Moves only when the
-// median has left the class by a quarter, so that orders made from it stand still.
+// Lower bound of the round trip's class: 0 below 16 ms, then 16, 32, 64 ... ms. Moves only when
+// many answers in a row lie outside of the class by a quarter, so that orders made from it stand
+// still. The median would not do: it takes half a minute to follow a path that got five times as
+// long.
 uint32_t path_rtt_floor_us(const Path *path);
 Vote path_vote(const Path *path, const ModelHealth *health, Mono now);
 // When something is due next, after everything due at `now` was done.

@@ -195,7 +195,9 @@ static int fill_pins(Build *build)
 }
 
 // From here to the others: the distances of the group that this region lies in (the one it is
-// nearest to), or what the own probes measure where that is more.
+// nearest to), or what the own probes measure where that is more: a path that got longer than the
+// map says is used last, without any verdict. A path shorter than the map says is left where it is,
+// so that a fleet on one machine steers as the map says.
 static const int64_t *own_latencies(const Build *build)
 {
     const Model *model = build->model;

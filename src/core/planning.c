@@ -29,6 +29,8 @@ static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, Gateway
         verdict->held ? health->return_steps_ppm[0] : verdict_share_ppm(verdict, health);
     facts->capacity_rps = tables->model->regions[gateway].capacity_rps;
     facts->load_rps = gone ? 0 : gateway_load_rps(tables, gateway);
+    facts->own_rtt_us =
+        gateway != tables->own ? path_rtt_floor_us(&tables->live.paths[gateway]) : 0;
     facts->own_down =
         gateway != tables->own && tables_votes(tables, tables->own)[gateway].vote == VOTE_DOWN;
 }

@@ -298,21 +298,63 @@ static void test_first_handshakes_are_forgotten(void **state)
     assert_in_range(path.p50_us, 60000, 66000);
 }
 
+// So many answers in a row.
+static void answers(int64_t *ms, uint32_t n, int64_t us)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        *ms += 1000;
+        uint64_t id = send(*ms);
+        path_answered(&path, health, id, (Mono){*ms * MS + us * NS_PER_US});
+    }
+}
+
 static void test_round_trip_class_has_hysteresis(void **state)
 {
     (void)state;
     know(0);
+    path.p99_us = 400000;
     static const struct {
-        uint32_t p50_us, floor_us;
+        uint32_t us, floor_us;
     } rows[] = {{15000, 0},     {19000, 0},     {20100, 16000}, {13000, 16000},   {12700, 0},
-                {41000, 32000}, {26000, 32000}, {25500, 16000}, {300000, 128000}, {330000, 256000}};
+                {41000, 32000}, {26000, 32000}, {25500, 16000}, {300000, 256000}, {210000, 256000}};
+    int64_t ms = 0;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        path.p50_us = rows[i].p50_us;
-        path.p99_us = 400000;
-        int64_t ms = 1000 * (int64_t)(i + 1);
-        uint64_t id = send(ms);
-        path_answered(&path, health, id, (Mono){ms * MS + rows[i].p50_us * NS_PER_US});
+        answers(&ms, 20, rows[i].us);
         assert_int_equal(path_rtt_floor_us(&path), rows[i].floor_us);
+    }
+}
+
+// Four seconds of a path that got longer, two of one that is itself again, whatever the median is.
+static void test_round_trip_class_follows_at_once(void **state)
+{
+    (void)state;
+    know(0);
+    int64_t ms = 0;
+    answers(&ms, 500, 30000);
+    assert_int_equal(path_rtt_floor_us(&path), 16000);
+    answers(&ms, 15, 150000);
+    assert_int_equal(path_rtt_floor_us(&path), 16000);
+    answers(&ms, 1, 150000);
+    assert_int_equal(path_rtt_floor_us(&path), 128000);
+    answers(&ms, 16, 900000); // late, and an answer all the same
+    assert_int_equal(path_rtt_floor_us(&path), 512000);
+    answers(&ms, 7, 30000);
+    assert_int_equal(path_rtt_floor_us(&path), 512000);
+    answers(&ms, 1, 30000);
+    assert_int_equal(path_rtt_floor_us(&path), 16000);
+}
+
+// One packet in ten is lost and sent again: no other path than before.
+static void test_round_trip_class_ignores_retransmissions(void **state)
+{
+    (void)state;
+    know(0);
+    Rng noise = rng_seeded(5);
+    int64_t ms = 0;
+    answers(&ms, 100, 30000);
+    for (int i = 0; i < 5000; i++) {
+        answers(&ms, 1, rng_below(&noise, 10) == 0 ? 260000 : 30000);
+        assert_int_equal(path_rtt_floor_us(&path), 16000);
     }
 }
 
@@ -351,6 +393,8 @@ int main(void)
         T(test_quantiles_follow),
         T(test_first_handshakes_are_forgotten),
         T(test_round_trip_class_has_hysteresis),
+        T(test_round_trip_class_follows_at_once),
+        T(test_round_trip_class_ignores_retransmissions),
         T(test_window_counts_wrong_answers_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
 #include "sim_random.h"
 
 #include "hash.h"
-#include "sim_fleet.h"
+#include "sim_schedule.h"
 
 #define FAULTS_MAX 12
 #define FAULT_TIME_NS (60 * NS_PER_S)
@@ -18,40 +18,13 @@ static int64_t below(Rng *rng, int64_t bound)
     return (int64_t)rng_below(rng, (uint64_t)bound);
 }
 
-static uint32_t some_regions(Rng *rng)
-{
-    uint32_t mask = SIM_ONE(rng_below(rng, SIM_REGIONS));
-    if (rng_below(rng, 4) == 0)
-        mask |= SIM_ONE(rng_below(rng, SIM_REGIONS));
-    if (rng_below(rng, 4) == 0)
-        mask = SIM_CLOUD(rng_below(rng, 3));
-    if (rng_below(rng, 16) == 0)
-        mask = (uint32_t)rng_below(rng, SIM_ALL) + 1;
-    return mask;
-}
-
 static SimFault some_fault(Rng *rng)
 {
-    static const int64_t LENGTHS[] = {200 * NS_PER_MS, 2 * NS_PER_S, 8 * NS_PER_S, 30 * NS_PER_S};
-    int64_t from_ns = below(rng, FAULT_TIME_NS);
-    int64_t until_ns = from_ns + 1 + below(rng, LENGTHS[rng_below(rng, ARRAY_SIZE(LENGTHS))]);
-    SimFault fault = {
-        .kind = (SimFaultKind)rng_below(rng, FAULT_MAX),
-        .a = some_regions(rng),
-        .b = some_regions(rng),
-        .both = rng_below(rng, 2) == 0,
-        .from_ns = from_ns,
-        .until_ns = until_ns < FAULT_TIME_NS ? until_ns : FAULT_TIME_NS,
-    };
-    if (fault.kind == FAULT_LOSS) {
-        fault.value = rng_below(rng, 2) == 0 ? PPM_ONE : below(rng, PPM_ONE);
-        if (rng_below(rng, 2) == 0)
-            fault.b = SIM_ALL;
-    } else if (fault.kind == FAULT_SLOW) {
-        fault.value = below(rng, 10 * NS_PER_S);
-    } else if (fault.kind == FAULT_CLOCK) {
-        fault.value = below(rng, 1200 * NS_PER_S) - 600 * NS_PER_S;
-    }
+    SimFault fault = sim_schedule_fault(rng, sim_model());
+    fault.from_ns *= NS_PER_MS;
+    fault.until_ns *= NS_PER_MS;
+    if (fault.kind == FAULT_OLD && fault.value > fault.from_ns)
+        fault.value = fault.from_ns; // no disk is older than the fleet
     return fault;
 }
 

@@ -9,8 +9,10 @@
 #include "sim_verb.h"
 
 static const SimVerb VERBS[] = {
-    {"run", "[NAME...|--all|--list] [--scenario FILE] [--seed N] [--world] [--quiet] [--json]",
+    {"run", "[NAME...|--all|--list|--scenario FILE] [--seed N] [--world] ...",
      "run scenarios: faults as data, and what must come of them", sim_verb_run},
+    {"search", "[--minutes M] [--seed N] [--out FILE] [--json]",
+     "random schedules until something breaks, then the shortest one that does", sim_verb_search},
     {"random", "[--events N] [--core|--fleet] [--seed N]",
      "random faults and nonsense, the invariants after every step", sim_verb_random},
     {"detect", "[--trials N] [--world] [--loss PPM] [--seed N]",

@@ -32,5 +32,6 @@ int sim_verb_number(const char *option, const char *text, uint64_t least, uint64
 int sim_verb_no_operands(const SimVerb *verb, int operands, Error *reterr) MUST_CHECK;
 
 int sim_verb_run(const SimVerb *verb, int argc, char **argv, Error *reterr);
+int sim_verb_search(const SimVerb *verb, int argc, char **argv, Error *reterr);
 int sim_verb_random(const SimVerb *verb, int argc, char **argv, Error *reterr);
 int sim_verb_detect(const SimVerb *verb, int argc, char **argv, Error *reterr);

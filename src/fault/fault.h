@@ -74,9 +74,12 @@ int fault_keeper_new(const FaultOptions *options, FaultKeeper **ret_keeper,
 int fault_prepare(FaultKeeper *keeper, const Fault *fault, uint32_t *ret_id,
                   Error *reterr) MUST_CHECK;
 int fault_begin(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
+// Of a fault that is not in force: the value of its next begin.
 int fault_change(FaultKeeper *keeper, uint32_t id, int64_t value, Error *reterr) MUST_CHECK;
 int fault_end(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
+// Readable when the keeper has ended before it was told to: somebody killed it. Not to be read.
+int fault_keeper_fd(const FaultKeeper *keeper);
 // Ends and undoes everything, newest first, and waits until that is done; takes NULL, returns NULL.
 // What could not be healed is said on stderr.
 FaultKeeper *fault_keeper_free(FaultKeeper *keeper);

@@ -171,6 +171,11 @@ int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr)
     return ask(keeper, FAULT_VERB_UNDO, "undo", id, 0, reterr);
 }
 
+int fault_keeper_fd(const FaultKeeper *keeper)
+{
+    return keeper->socket;
+}
+
 FaultKeeper *fault_keeper_free(FaultKeeper *keeper)
 {
     if (keeper == NULL)

@@ -94,6 +94,7 @@ static int wait_end(Holding *holding, Error *reterr)
         struct pollfd fds[] = {
             {.fd = holding->signals, .events = POLLIN},
             {.fd = holding->commands ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = fault_keeper_fd(holding->keeper), .events = POLLIN},
         };
         if (left_ns <= 0)
             return 0;
@@ -103,6 +104,8 @@ static int wait_end(Holding *holding, Error *reterr)
             return error_errno(reterr, errno, "poll");
         if (fds[0].revents != 0)
             return 0;
+        if (fds[2].revents != 0)
+            return error_set(reterr, ERROR_UNAVAILABLE, "the keeper of the fault was killed");
         if (fds[1].revents != 0)
             r = read_lines(holding, reterr);
     }

@@ -145,7 +145,7 @@ static void read_faults(const Reader *reader, const RawScenario *raw, SimScenari
             .value = value_of(reader, node, from),
             .jitter_ns = from->jitter_ns,
         };
-        if (to->a == 0)
+        if (to->a == 0 && reader->report->n_errors == 0)
             refuse(reader, node, "at", "nowhere", "names of regions");
         if (SIM_FAULT_ROWS[to->kind].to && to->b == 0)
             to->b = sim_world_all(reader->model);

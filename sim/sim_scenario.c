@@ -165,15 +165,27 @@ static int make_wishes(Run *run, Error *reterr)
     return 0;
 }
 
-// Some time after the last fault began or ended, all agents that are not alone have one fleet part.
+static bool is_young(const SimFleet *fleet, int64_t at_ns)
+{
+    return at_ns > fleet->now_ns - SETTLE_NS;
+}
+
+// Some time after the last fault or wish began or ended, all agents that are not alone have one
+// fleet part.
 static int check_agreement(const Run *run, Error *reterr)
 {
     const SimFleet *fleet = run->fleet;
     const Plan *first = NULL;
     for (size_t i = 0; i < run->n_faults; i++) {
         const SimFault *fault = &run->faults[i];
-        if ((fault->from_ns < fleet->now_ns && fault->from_ns > fleet->now_ns - SETTLE_NS) ||
-            (fault->until_ns < SIM_FOREVER && fault->until_ns > fleet->now_ns - SETTLE_NS))
+        if ((fault->from_ns < fleet->now_ns && is_young(fleet, fault->from_ns)) ||
+            (fault->until_ns < SIM_FOREVER && is_young(fleet, fault->until_ns)))
+            return 0;
+    }
+    for (size_t i = 0; i < sim_scenario_n_wishes(run->scenario); i++) {
+        const SimWish *wish = &run->scenario->wishes[i];
+        if (is_young(fleet, sim_scenario_ns(wish->at_ms)) ||
+            is_young(fleet, sim_scenario_ns(wish->at_ms + wish->for_ms)))
             return 0;
     }
     for (uint32_t i = 0; i < fleet->model->n_regions; i++) {

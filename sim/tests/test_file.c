@@ -103,8 +103,8 @@ static void wrong_files_are_refused(void **state)
         {HEAD
          "regions:\n  - {name: a, cloud: x}\n  - {name: b, cloud: y}\n  - {name: c, cloud: z}\n",
          "a pair without a round trip"},
-        {HEAD "regions:\n  - {name: a, cloud: x, rtt: {d: 8ms}}\n  - {name: b, cloud: y}\n"
-              "  - {name: a, cloud: z}\n",
+        {HEAD
+         "regions:\n  - {name: a, cloud: x}\n  - {name: a, cloud: y}\n  - {name: b, cloud: z}\n",
          "a second region of that name"},
         {"- a list\n", "the file is not a map"},
     };

@@ -15,13 +15,9 @@
 #include <unistd.h>
 
 #include "fault_check.h"
-#ifdef FAULT_DISKS
 #include "fault_disk.h"
-#endif
 #include "fault_message.h"
-#ifdef FAULT_RELAYS
 #include "fault_relay.h"
-#endif
 
 #define TRIES 3
 #define TRY_PAUSE_MS 500
@@ -247,14 +243,10 @@ NORETURN void fault_keeper_run(const FaultOptions *options, int socket, int aske
     Error err = ERROR_INIT;
     keeper = (Keeper){.options = options, .socket = socket};
     int r = keeper.gone = open_gone(socket, asker, &err);
-#ifdef FAULT_RELAYS
     if (r >= 0)
         r = fault_relay_recover(options, &err);
-#endif
-#ifdef FAULT_DISKS
     if (r >= 0)
         r = fault_disk_recover(options, mono_add(clock_mono(), FAULT_SLOW_NS), keeper.gone, &err);
-#endif
     answer(&keeper, 0, r < 0 ? r : 0, 0, &err);
     error_done(&err);
     bool goes_on = r >= 0;

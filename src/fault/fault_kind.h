@@ -35,7 +35,7 @@ typedef struct FaultKindActions {
     FaultAction *change; // held->fault.value is the new one; NULL: this kind has no value
 } FaultKindActions;
 
-const FaultKindActions *fault_actions(FaultKind kind); // fault_list.c; NULL: not in this build
+const FaultKindActions *fault_actions(FaultKind kind); // fault_list.c
 
 // One for each family; each looks at held->fault.kind where its members differ.
 extern const FaultKindActions FAULT_KIND_REGION;  // fault_region.c: KILL, HANG

@@ -141,16 +141,16 @@ int fault_parse(FaultKind kind, const FaultWords *words, const Model *model, Fau
 // --- the declared list ---
 void fault_list_text(Buf *out)
 {
-    buf_printf(out, "%-15s %-12s %s\n", "FAULT", "NEEDS", "WHAT BREAKS; HOW; HOW IT HEALS");
     for (int i = 0; i < FAULT_MAX; i++) {
         const FaultInfo *info = &FAULTS[i];
         Error err = ERROR_INIT;
         bool possible = fault_possible((FaultKind)i, &err) == 0;
-        buf_printf(out, "%-15s %-12s %s\n", info->name, info->needs[0] != '\0' ? info->needs : "-",
-                   info->breaks);
-        buf_printf(out, "%-28s %s\n%-28s %s\n", "", info->how, "", info->heals);
+        buf_printf(out, "%-15s %s\n    how    %s\n    heals  %s\n", info->name, info->breaks,
+                   info->how, info->heals);
+        if (info->needs[0] != '\0')
+            buf_printf(out, "    needs  %s%s\n", info->needs, possible ? "" : "; not here:");
         if (!possible)
-            buf_printf(out, "%-28s not here: %.*s\n", "", (int)strcspn(error_text(&err), "\n"),
+            buf_printf(out, "           %.*s\n", (int)strcspn(error_text(&err), "\n"),
                        error_text(&err));
         error_done(&err);
     }

@@ -6,7 +6,7 @@ BUILD ?= build
 DIR ?= run
 PREFIX ?= /usr/local
 
-.PHONY: all run check quick bench soak fuzz format install clean help deps deps-check
+.PHONY: all run check quick bench soak fuzz mutate format install clean help deps deps-check
 
 all: $(BUILD)/build.ninja ## build everything into build/
 	@ninja -C $(BUILD)
@@ -37,6 +37,9 @@ soak: deps-check ## long random runs: simulator, fuzzers, drills
 
 fuzz: deps-check ## libFuzzer on every parser, FUZZ_SECONDS each (default 60)
 	@scripts/fuzz
+
+mutate: deps-check ## breaks each rule of the core in turn: some test must notice (about ten minutes)
+	@scripts/mutate
 
 format: ## clang-format over the tree
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -152,7 +152,7 @@ int core_step(Core *core, Arena *arena, const CoreEvent *event, CoreUpdate *ret_
                  .now = mono_max(event->now, tables->live.self.now),
                  .wall = event->wall,
                  .intents = core->intents};
-    tables_save(tables);
+    tables_save(tables, event->kind == CORE_EVENT_REPORT);
     core->saved_rows = NULL;
     arena_reset(core->rows);
     int r = 0;

@@ -94,6 +94,7 @@ typedef struct Tables {
     uint32_t n_replicas;
     uint32_t probes_max;
     State live, saved;
+    bool peers_saved;      // `saved` has what only a report changes
     ViewVote *votes;       // [n_regions][n_regions]: observer, gateway
     GatewayFacts *facts;   // [n_regions], of the last plan
     GatewayFacts *scratch; // [n_regions]
@@ -151,7 +152,7 @@ int tables_new(const Model *model, uint32_t own, uint32_t n_replicas, Mono now, 
                Tables **ret_tables);
 Tables *tables_free(Tables *tables);
 void tables_carry(Tables *to, const Tables *from); // what the two models have in common
-void tables_save(Tables *tables);
+void tables_save(Tables *tables, bool peers_too); // for a step that takes a report
 void tables_restore(Tables *tables);
 
 // probing.c: own probes of gateways

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // tables: the memory that has the size of a model, in one block, and its copy for roll-back.
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -116,12 +117,16 @@ Tables *tables_free(Tables *tables)
     return NULL;
 }
 
-static void copy_path(Path *to, const Path *from)
+// What a step may change everywhere. A window is copied when it has changed since the last save: to
+// or from, it is the live one that knows.
+static void copy_path(Path *to, const Path *from, bool with_window)
 {
     Probe *probes = to->probes;
-    *to = *from;
+    memcpy(to, from, offsetof(Path, window));
     to->probes = probes;
     memcpy(probes, from->probes, from->n_probes * sizeof *probes);
+    if (with_window)
+        to->window = from->window;
 }
 
 static void copy_state(const Tables *tables, State *to, const State *from)
@@ -129,16 +134,32 @@ static void copy_state(const Tables *tables, State *to, const State *from)
     size_t n = tables->model->n_regions;
     to->self = from->self;
     for (size_t g = 0; g < n; g++)
-        copy_path(&to->paths[g], &from->paths[g]);
+        copy_path(&to->paths[g], &from->paths[g], tables->live.paths[g].window.changed);
     memcpy(to->verdicts, from->verdicts, n * sizeof *to->verdicts);
-    memcpy(to->peers, from->peers, n * sizeof *to->peers);
-    memcpy(to->views, from->views, n * sizeof *to->views);
     memcpy(to->replicas, from->replicas, tables->n_replicas * sizeof *to->replicas);
+    to->views[tables->own] = from->views[tables->own];
 }
 
-void tables_save(Tables *tables)
+// What only a report changes.
+static void copy_peers(const Tables *tables, State *to, const State *from)
+{
+    memcpy(to->peers, from->peers, tables->model->n_regions * sizeof *to->peers);
+    memcpy(to->views, from->views, tables->model->n_regions * sizeof *to->views);
+}
+
+static void settle_windows(Tables *tables)
+{
+    for (size_t g = 0; g < tables->model->n_regions; g++)
+        tables->live.paths[g].window.changed = tables->saved.paths[g].window.changed = false;
+}
+
+void tables_save(Tables *tables, bool peers_too)
 {
     copy_state(tables, &tables->saved, &tables->live);
+    settle_windows(tables);
+    tables->peers_saved = peers_too;
+    if (peers_too)
+        copy_peers(tables, &tables->saved, &tables->live);
     memcpy(tables->saved.own_votes, tables_votes(tables, tables->own),
            tables->model->n_regions * sizeof(ViewVote));
 }
@@ -146,6 +167,9 @@ void tables_save(Tables *tables)
 void tables_restore(Tables *tables)
 {
     copy_state(tables, &tables->live, &tables->saved);
+    settle_windows(tables);
+    if (tables->peers_saved)
+        copy_peers(tables, &tables->live, &tables->saved);
     memcpy(tables_votes(tables, tables->own), tables->saved.own_votes,
            tables->model->n_regions * sizeof(ViewVote));
 }
@@ -158,6 +182,7 @@ static void carry_path(Path *to, const Path *from)
     *to = *from;
     to->probes = probes;
     to->probes_max = probes_max;
+    to->window.changed = true;
     to->n_probes = n; // the youngest: what was cut off has failed long ago
     memcpy(probes, from->probes + (from->n_probes - n), n * sizeof *probes);
 }

@@ -102,13 +102,14 @@ void views_refresh_own(Step *step)
     judge_self(step);
     memset(view->attention, 0, sizeof view->attention);
     for (uint32_t g = 0; g < step->model->n_regions; g++) {
-        ViewVote vote;
-        fill_vote(step, g, &vote);
-        if (vote.vote != votes[g].vote)
-            record_vote(step, g, &vote);
-        changed |= vote.vote != votes[g].vote || vote.held != votes[g].held;
-        votes[g] = vote;
-        if (vote.vote == VOTE_DOWN || vote.slow || vote.held || vote.long_window.k > 0)
+        ViewVote *vote = &votes[g];
+        const Vote last = vote->vote;
+        const bool last_held = vote->held;
+        fill_vote(step, g, vote);
+        if (vote->vote != last)
+            record_vote(step, g, vote);
+        changed |= vote->vote != last || vote->held != last_held;
+        if (vote->vote == VOTE_DOWN || vote->slow || vote->held || vote->long_window.k > 0)
             view->attention[g / 64] |= UINT64_C(1) << (g % 64);
     }
     changed |= sick != self->sick || view->alone != self->alone;

@@ -69,6 +69,7 @@ void window_advance(Window *window, Mono now)
         for (int64_t s = window->second + 1; s <= second; s++)
             window->buckets[s % WINDOW_LONG] = (WindowBucket){0};
     window->second = second;
+    window->changed = true;
     if (window->long_sum.n > 0)
         sum(window);
 }
@@ -81,6 +82,7 @@ void window_add(Window *window, uint32_t n, uint32_t k, Mono now)
     n = n < most - bucket->n ? n : most - bucket->n;
     k = k < n ? k : n;
     bool first = k > 0 && bucket->k == 0;
+    window->changed = true;
     bucket->n += n;
     bucket->k += k;
     ErrorWindow *sums[] = {&window->short_sum, &window->long_sum};
@@ -94,5 +96,6 @@ void window_add(Window *window, uint32_t n, uint32_t k, Mono now)
 void window_clear(Window *window, Mono now)
 {
     memset(window, 0, sizeof *window);
+    window->changed = true;
     window->second = now.ns > 0 ? now.ns / NS_PER_S : 0;
 }

@@ -19,6 +19,7 @@ typedef struct Window {
     int64_t second;                    // of the newest bucket
     WindowBucket buckets[WINDOW_LONG]; // index: second % WINDOW_LONG
     ErrorWindow short_sum, long_sum;
+    bool changed; // since the last save of a step: the buckets are too many to save every time
 } Window;
 
 void window_add(Window *window, uint32_t n, uint32_t k, Mono now);

@@ -24,6 +24,7 @@ static const Verb VERBS[] = {
      verb_up},
     {"down", "[--dir DIR] [--now]", "stop them", verb_down},
     {"status", "[--dir DIR] [--watch] [--json]", "the fleet at a glance", verb_status},
+    {"top", "[--dir DIR] [--once]", "the fleet as a live view", verb_top},
     {"why", "--client ADDRESS [--at TIME]", "why a client gets the gateway it gets", verb_why},
     {"replay", "[DIR] [--region REGION]", "decide again what was decided, and compare",
      verb_replay},

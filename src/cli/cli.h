@@ -35,4 +35,5 @@ int verb_config(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_replay(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_why(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr);
+int verb_top(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_psql(const Verb *verb, int argc, char **argv, Error *reterr);

@@ -15,6 +15,11 @@ static const char *const CODES[TELL_COLOUR_MAX] = {
     [TELL_RED] = "\033[31m", [TELL_DIM] = "\033[2m",    [TELL_BOLD] = "\033[1m",
 };
 
+const char *tell_code(TellColour colour)
+{
+    return CODES[colour];
+}
+
 static bool coloured(FILE *file, TellColour colour)
 {
     const char *no = getenv("NO_COLOR"); // no-color.org

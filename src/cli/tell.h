@@ -19,6 +19,7 @@ typedef enum TellColour {
     TELL_COLOUR_MAX,
 } TellColour;
 
+const char *tell_code(TellColour colour); // its escape sequence; 0m ends it
 // "" unless `file` is a terminal.
 const char *tell_begin(FILE *file, TellColour colour);
 const char *tell_end(FILE *file, TellColour colour);

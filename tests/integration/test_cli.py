@@ -110,7 +110,7 @@ def test_wrong_usage_is_said(args, text):
 
 # --- no fleet ---
 NEED_FLEET = {
-    "status": [], "why": ["--client", "10.0.0.1"], "traffic": ["drain", "aws", "--yes"], "region": ["kill", "eastus"],
+    "status": [], "top": ["--once"], "why": ["--client", "10.0.0.1"], "traffic": ["drain", "aws", "--yes"], "region": ["kill", "eastus"],
     "psql": ["eastus"], "cameras": ["--duration", "1s"], "drill": ["region-down", "--region", "eastus"],
 }
 

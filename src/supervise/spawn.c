@@ -125,9 +125,10 @@ static const char *const *choose_argv(const Program *program, const char *folder
     }
     (void)snprintf(path, sizeof path, "%s/%s", folder, program->own);
     argv[0] = path;
-    if (program->module != NULL) {
+    const char *module = program->module != NULL ? changes_module(folder, program->module) : NULL;
+    if (module != NULL) {
         argv[n++] = "--module";
-        argv[n++] = changes_module(folder, program->module);
+        argv[n++] = module;
     }
     argv[n] = NULL;
     return argv;
@@ -161,6 +162,8 @@ NORETURN static void run(const Program *program, const SpawnOptions *options)
     if (options->n_sockets > 0)
         put(environment, &n, sockets);
     environment[n] = NULL;
+    if (argv[0] == NULL)
+        _exit(126);
     (void)execve(argv[0], (char *const *)argv, (char *const *)environment);
     (void)fprintf(stderr, "%s: %s: %s\n", program->name, argv[0], strerror(errno));
     _exit(127);
@@ -195,6 +198,8 @@ int spawn_wait(const char *const *argv, const char *input, Error *reterr)
         const char *environment[ENVIRONMENT_MAX];
         make_environment(NULL, NULL, environment);
         (void)dup2(pipe_fds[0], 0);
+        if (argv[0] == NULL)
+            _exit(126);
         (void)execve(argv[0], (char *const *)argv, (char *const *)environment);
         _exit(127);
     }

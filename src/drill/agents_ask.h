@@ -22,5 +22,11 @@ typedef struct AgentWishes {
 // Every agent at once; one that does not answer within two seconds has answered = false.
 int agents_wishes(const char *dir, const Model *model, AgentWishes ret_wishes[AGENTS_MAX],
                   Error *reterr) MUST_CHECK;
+// Median round trip of the probes to a gateway (region index), the middle one of what the other
+// regions' agents measured. ERROR_UNAVAILABLE when none has.
+int agents_p50(const char *dir, const Model *model, uint32_t gateway, int64_t *ret_ns,
+               Error *reterr) MUST_CHECK;
+// Pure: one answer of GET /v1/status; 0: nothing measured.
+int64_t agents_read_p50(const char *json, size_t len, const char *gateway);
 // Pure: one answer of GET /v1/intents.
 void agents_read_wishes(const char *json, size_t len, AgentWishes *ret_wishes);

@@ -48,6 +48,18 @@ static double get_first_try(const DrillReport *report, const DrillScope *scope)
     return (double)scope->surviving.failed_first_try_idempotent;
 }
 
+static double get_first_try_busy(const DrillReport *report, const DrillScope *scope)
+{
+    return report->busy_targets ? get_first_try(report, scope) : FIGURE_NONE;
+}
+
+// From the beginning to the last first try that failed at a surviving edge.
+static double get_quiet(const DrillReport *report, const DrillScope *scope)
+{
+    Mono last = scope->surviving.last_failed_first_try;
+    return last.ns > scope->begin.ns ? ms(mono_since(last, scope->begin)) : 0;
+}
+
 static double get_failed(const DrillReport *report, const DrillScope *scope)
 {
     return (double)(scope->surviving.failed_idempotent + scope->dead.failed_idempotent);
@@ -146,6 +158,9 @@ static const struct {
     [FIGURE_DUPLICATED] = {"duplicated_writes", "", get_duplicated, false},
     [FIGURE_LOST] = {"lost_after_heal", "", get_lost, false},
     [FIGURE_WORST_BUSY] = {"worst_request", "ms", get_worst_busy, false},
+    [FIGURE_FIRST_TRY_BUSY] = {"failed_first_try_idempotent.surviving_edges", "",
+                               get_first_try_busy, false},
+    [FIGURE_QUIET] = {"last_failed_first_try", "ms", get_quiet, false},
     [FIGURE_PLAN] = {"plan_without_target", "ms", get_rto, false},
     [FIGURE_FAILED_SURVIVING] = {"failed_idempotent.surviving_edges", "", get_failed_surviving,
                                  false},

@@ -3,6 +3,7 @@
 // options of the command line become ports and directions.
 #include <string.h>
 
+#include "agents_ask.h"
 #include "clock.h"
 #include "drill_state.h"
 
@@ -110,11 +111,13 @@ int drill_begin_faults(Drill *drill, const DrillPhase *phase)
     for (uint32_t k = 0; r == 0 && k < DRILL_FAULTS && phase->faults[k].used; k++) {
         DrillFault row = phase->faults[k];
         if (row.times_p50 > 0) {
+            uint32_t gateway = (uint32_t)__builtin_ctzll(drill->options->regions);
             int64_t median;
-            if ((r = drill_median(drill, drill->options->regions, &median)) < 0)
+            r = agents_p50(drill->options->dir, drill->model, gateway, &median, drill->reterr);
+            if (r < 0)
                 return r;
             row.value = median * row.times_p50;
-            drill_say("the median is %.2f ms", (double)median / 1e6);
+            drill_say("the median round trip is %.2f ms", (double)median / 1e6);
         }
         r = each_fault(drill, &row, begin_one);
     }

@@ -63,27 +63,6 @@ int drill_find_run(Drill *drill)
     return r;
 }
 
-typedef struct Median {
-    uint64_t edges;
-    Stats stats;
-} Median;
-
-static void add_to_median(Drill *drill, const CameraRequest *request, void *context)
-{
-    Median *median = context;
-    if (request->first == TRY_OK && (median->edges >> request->first_gateway & 1) != 0)
-        stats_add(&median->stats, request);
-}
-
-int drill_median(Drill *drill, uint64_t edges, int64_t *ret_ns)
-{
-    Median median = {.edges = edges};
-    stats_init(&median.stats);
-    int r = read_log(drill, add_to_median, &median);
-    *ret_ns = stats_quantile_ns(&median.stats, PPM_ONE / 2);
-    return r;
-}
-
 static void keep_failure(Drill *drill, const CameraRequest *request)
 {
     DrillReport *report = drill->report;

@@ -27,16 +27,6 @@ static bool class_gone(const Drill *drill)
     return true;
 }
 
-// Or nobody goes to the region at all any more.
-static bool replicas_out(const Drill *drill)
-{
-    for (uint32_t i = 0; i < drill->model->n_regions; i++) {
-        if (drill_is_target(drill, i) && !drill->sights[i].replicas_out)
-            return drill_all_away(drill);
-    }
-    return true;
-}
-
 static bool is_reached(const Drill *drill)
 {
     switch (running(drill)->until) {
@@ -44,8 +34,6 @@ static bool is_reached(const Drill *drill)
         return drill_all_away(drill);
     case UNTIL_CLASS:
         return class_gone(drill);
-    case UNTIL_REPLICAS_OUT:
-        return replicas_out(drill);
     case UNTIL_TIME:
         break;
     }
@@ -91,7 +79,7 @@ static void begin_scope(Drill *drill, Mono now)
     report->n_phases = drill->phase + 1;
     if (drill->fault.ns == 0)
         drill->fault = now;
-    if (running(drill)->until == UNTIL_AWAY || running(drill)->until == UNTIL_REPLICAS_OUT)
+    if (running(drill)->until == UNTIL_AWAY)
         drill->away_since = now;
 }
 

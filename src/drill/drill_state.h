@@ -97,8 +97,6 @@ int drill_wait_intents(Drill *drill, int64_t most_ns) MUST_CHECK;
 // --- drill_measure.c ---
 // The run's id, from the first frame of the request log.
 int drill_find_run(Drill *drill) MUST_CHECK;
-// Median latency so far of requests that started at these edges; 0 without any.
-int drill_median(Drill *drill, uint64_t edges, int64_t *ret_ns) MUST_CHECK;
 // How many acknowledged writes of this run cannot be read in these regions.
 int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost,
                      uint64_t *ret_acknowledged) MUST_CHECK;

@@ -48,15 +48,14 @@ typedef struct DrillFault {
     DrillSide a, b;
     const char *program;
     int64_t value;
-    uint32_t times_p50; // not 0: value is so many median latencies of this run's own requests
+    uint32_t times_p50; // not 0: value is so many median round trips of the probes
     bool used;
 } DrillFault;
 
 typedef enum DrillUntil { // the phase lasts at least its time, and until ...
     UNTIL_TIME,
-    UNTIL_AWAY,         // ... no surviving region's plan has the target in front
-    UNTIL_CLASS,        // ... every plan knows that the target lacks the class
-    UNTIL_REPLICAS_OUT, // ... the target's own plan uses none of its replicas
+    UNTIL_AWAY,  // ... no surviving region's plan has the target in front
+    UNTIL_CLASS, // ... every plan knows that the target lacks the class
 } DrillUntil;
 
 struct Drill;
@@ -84,7 +83,9 @@ typedef enum DrillFigure {
     FIGURE_FAILED,
     FIGURE_DUPLICATED,
     FIGURE_LOST,
-    FIGURE_WORST_BUSY,
+    FIGURE_WORST_BUSY,     // only where a stall can be seen: enough requests per replica
+    FIGURE_FIRST_TRY_BUSY, // so this
+    FIGURE_QUIET,
     FIGURE_PLAN,
     FIGURE_FAILED_SURVIVING,
     FIGURE_FAILED_ALL,

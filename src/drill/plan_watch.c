@@ -48,15 +48,6 @@ bool plan_is_full(const Plan *plan, uint32_t *ret_gateway)
     return true;
 }
 
-bool plan_lost_replicas(const Plan *plan)
-{
-    for (uint32_t i = 0; i < plan->n_replicas; i++) {
-        if (plan->replicas[i].state == HEALTH_UP)
-            return false;
-    }
-    return plan->n_replicas > 0;
-}
-
 static bool read_now(const char *dir, const char *region, PlanNow *ret_now)
 {
     LayoutPath path = layout_region(dir, region, "plan/" PLAN_NOW_NAME);
@@ -79,7 +70,6 @@ static void judge(const PlanWatch *watch, const Plan *plan, PlanSight *sight)
     uint32_t gateway = 0;
     sight->number = plan->number;
     sight->in_front = plan_in_front(plan, watch->targets, watch->n_targets);
-    sight->replicas_out = plan_lost_replicas(plan);
     sight->full = plan_is_full(plan, &gateway);
     sight->not_full[0] = '\0';
     if (!sight->full)

@@ -17,13 +17,10 @@ bool plan_in_front(const Plan *plan, const char *const *regions, uint32_t n);
 // Pure. Every gateway is up, can serve everything, and gets its full share. ret_gateway: the first
 // that is not.
 bool plan_is_full(const Plan *plan, uint32_t *ret_gateway);
-// Pure. No replica of the plan's own region is taken for up.
-bool plan_lost_replicas(const Plan *plan);
 
 typedef struct PlanSight {
     uint64_t number; // 0: no plan was read yet
     bool in_front;   // one of the targets
-    bool replicas_out;
     bool full;
     char not_full[64];    // a region that is not, with its state: "eastus is down"
     int64_t heartbeat_ns; // wall clock

@@ -196,6 +196,16 @@ static void test_wishes(void **state)
     assert_false(read_wishes("").answered);
 }
 
+static void test_p50(void **state)
+{
+    static const char STATUS[] = "{\"gateways\":[{\"region\":\"a\",\"p50_us\":700},"
+                                 "{\"region\":\"b\",\"p50_us\":0}]}";
+    assert_int_equal(agents_read_p50(STATUS, strlen(STATUS), "a"), 700 * NS_PER_US);
+    assert_int_equal(agents_read_p50(STATUS, strlen(STATUS), "b"), 0);
+    assert_int_equal(agents_read_p50(STATUS, strlen(STATUS), "c"), 0);
+    assert_int_equal(agents_read_p50("", 0, "a"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_targets), cmocka_unit_test(test_wrong_targets),
         cmocka_unit_test(test_times),   cmocka_unit_test(test_short_form),
         cmocka_unit_test(test_edits),   cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_p50),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,17 +58,6 @@ static void test_full(void **state)
     assert_false(plan_is_full(&plan, &gateway));
 }
 
-static void test_lost_replicas(void **state)
-{
-    PlanReplica replicas[2] = {{.state = HEALTH_UP}, {.state = HEALTH_DOWN}};
-    Plan plan = {.n_replicas = 2, .replicas = replicas};
-    assert_false(plan_lost_replicas(&plan));
-    replicas[0].state = HEALTH_SUSPECT;
-    assert_true(plan_lost_replicas(&plan));
-    plan.n_replicas = 0;
-    assert_false(plan_lost_replicas(&plan));
-}
-
 // --- timeline: three observers, three gateways; times in ms ---
 
 static void see(Timeline *timeline, int64_t at, uint32_t observer, uint32_t gateway,
@@ -238,15 +227,10 @@ static void test_peak_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_front),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_lost_replicas),
-        cmocka_unit_test(test_episodes),
-        cmocka_unit_test(test_more_episodes_than_room),
-        cmocka_unit_test(test_apart),
-        cmocka_unit_test(test_agreed),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_edge_counters),
+        cmocka_unit_test(test_in_front),  cmocka_unit_test(test_full),
+        cmocka_unit_test(test_episodes),  cmocka_unit_test(test_more_episodes_than_room),
+        cmocka_unit_test(test_apart),     cmocka_unit_test(test_agreed),
+        cmocka_unit_test(test_classes),   cmocka_unit_test(test_edge_counters),
         cmocka_unit_test(test_peak_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

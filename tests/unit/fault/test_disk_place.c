@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+// test_disk_place: after an interruption at any step the newest database comes back and nothing
+// else stays. States without a small disk are tried by everybody, those with one by root, in a
+// mount namespace of the test's own. Keepers killed in the middle are tests/integration's.
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fault_disk_place.h"
+#include "fault_mount.h"
+#include "files.h"
+#include "unit.h"
+
+static char dir[] = "/tmp/test_disk_place.XXXXXX";
+static char region[64];
+static DiskPlace place;
+static bool root;
+
+static const char *in(const char *name)
+{
+    static char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", region, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    assert_int_equal(files_replace(in(name), text, strlen(text), NULL, NULL), 0);
+}
+
+static void make_database(const char *folder, const char *version)
+{
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s/global", folder);
+    assert_int_equal(files_make_dirs(in(name), 0700, NULL), 0);
+    (void)snprintf(name, sizeof name, "%s/PG_VERSION", folder);
+    write_file(name, "15\n");
+    (void)snprintf(name, sizeof name, "%s/global/pg_control", folder);
+    write_file(name, version);
+}
+
+static void make_placeholder(const char *folder)
+{
+    char name[128];
+    assert_int_equal(mkdir(in(folder), 0700), 0);
+    (void)snprintf(name, sizeof name, "%s/PG_VERSION", folder);
+    write_file(name, "15\n");
+}
+
+static void make_small(const char *version)
+{
+    assert_int_equal(mkdir(in("pg.small"), 0700), 0);
+    assert_int_equal(
+        fault_mount_new(place.fd, "pg.small", place.source, 8U << 20, &place.owner, NULL), 0);
+    make_database("pg.small/data", version);
+}
+
+static int setup_all(void **state)
+{
+    root = geteuid() == 0;
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    (void)snprintf(region, sizeof region, "%s/eastus", dir);
+    if (root && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+        root = false; // a container that may not
+    return 0;
+}
+
+static int teardown_all(void **state)
+{
+    return files_remove_tree(dir, NULL);
+}
+
+static int setup(void **state)
+{
+    (void)mkdir(region, 0755);
+    return disk_place_open(dir, "eastus", &place, NULL);
+}
+
+static int teardown(void **state)
+{
+    int r = root ? fault_mount_detach(0, place.source, true, NULL) : 0;
+    disk_place_close(&place);
+    return r < 0 ? r : files_remove_tree(region, NULL);
+}
+
+static Mono later(void)
+{
+    return mono_add(clock_mono(), 60 * NS_PER_S);
+}
+
+static void expect_healed(const char *version)
+{
+    char *text = NULL;
+    size_t len;
+    for (int i = 0; i < 2; i++) { // once more does no harm
+        assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+        assert_int_equal(files_read(in("pg/global/pg_control"), 4096, &text, &len, NULL), 0);
+        assert_string_equal(text, version);
+        free(text);
+        assert_false(disk_place_left(&place));
+    }
+}
+
+static void the_truth_is_one_folder(void **state)
+{
+    // Whatever older copies lie about, a database in pg itself is the newest one.
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(disk_truth(true, i & 1, i & 2, i & 4), DISK_TRUTH_PG);
+    assert_int_equal(disk_truth(false, true, true, true), DISK_TRUTH_HEALED);
+    assert_int_equal(disk_truth(false, true, false, true), DISK_TRUTH_SMALL);
+    assert_int_equal(disk_truth(false, false, false, true), DISK_TRUTH_KEPT);
+    assert_int_equal(disk_truth(false, false, false, false), DISK_TRUTH_NONE);
+}
+
+static void nothing_has_been_moved_yet(void **state)
+{
+    make_database("pg", "one");
+    make_placeholder("pg.kept");
+    assert_int_equal(mkdir(in("pg.small"), 0700), 0);
+    assert_true(disk_place_left(&place));
+    expect_healed("one");
+}
+
+static void the_machine_was_restarted(void **state)
+{
+    make_placeholder("pg");
+    make_database("pg.kept", "one");
+    assert_int_equal(mkdir(in("pg.small"), 0700), 0);
+    make_database("pg.back", "half of two"); // nobody had finished it
+    expect_healed("one");
+}
+
+static void the_copy_back_was_complete(void **state)
+{
+    make_placeholder("pg");
+    make_database("pg.healed", "two");
+    make_database("pg.kept", "one");
+    expect_healed("two");
+}
+
+static void only_the_removal_was_left(void **state)
+{
+    make_database("pg", "two");
+    make_placeholder("pg.healed");
+    make_database("pg.kept", "one");
+    expect_healed("two");
+}
+
+static void no_database_removes_nothing(void **state)
+{
+    make_placeholder("pg");
+    make_placeholder("pg.kept");
+    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), ERROR_NOT_FOUND);
+    assert_true(files_exist(in("pg.kept/PG_VERSION")));
+}
+
+static void one_keeper_at_a_time(void **state)
+{
+    DiskPlace other;
+    assert_int_equal(disk_place_open(dir, "eastus", &other, NULL), ERROR_CONFLICT);
+}
+
+static void links_are_not_followed(void **state)
+{
+    char link[600];
+    (void)snprintf(link, sizeof link, "%s/westus2", dir);
+    assert_int_equal(symlink("/etc", link), 0);
+    assert_true(fault_mount_open(dir, "westus2", O_RDONLY, NULL) < 0);
+    assert_true(fault_mount_open(dir, "../tmp", O_RDONLY, NULL) < 0);
+    assert_int_equal(unlink(link), 0);
+}
+
+static void the_mark_alone_is_left_too(void **state)
+{
+    make_database("pg", "one");
+    assert_false(disk_place_left(&place));
+    assert_int_equal(disk_place_mark(&place, NULL), 0);
+    assert_true(disk_place_left(&place));
+    assert_int_equal(disk_place_unmark(&place, NULL), 0);
+    assert_int_equal(disk_place_unmark(&place, NULL), 0);
+    assert_false(disk_place_left(&place));
+}
+
+// --- with a small disk ---
+static void the_copy_in_was_interrupted(void **state)
+{
+    if (!root)
+        skip();
+    make_database("pg", "one");
+    make_placeholder("pg.kept");
+    make_small("half of one");
+    expect_healed("one");
+}
+
+static void the_region_ran_on_the_small_disk(void **state)
+{
+    if (!root)
+        skip();
+    make_placeholder("pg");
+    make_database("pg.kept", "one");
+    make_small("two");
+    make_database("pg.back", "half of two");
+    expect_healed("two");
+}
+
+static void it_moves_fills_and_comes_back(void **state)
+{
+    if (!root)
+        skip();
+    char bytes[8192] = {0};
+    struct stat st;
+    make_database("pg", "one");
+    assert_int_equal(symlink("PG_VERSION", in("pg/link")), 0);
+    assert_int_equal(chmod(in("pg/PG_VERSION"), 0640), 0);
+    assert_int_equal(disk_place_move(&place, later(), NULL), 0);
+    assert_false(files_exist(in("pg/global/pg_control")));
+    assert_int_equal(disk_place_show(&place, getpid(), dir, "eastus/pg", NULL), 0);
+    assert_true(files_exist(in("pg/global/pg_control")));
+    write_file("pg/global/pg_control", "two");
+    assert_int_equal(disk_place_fill(&place, NULL), 0);
+    int fd = open(in("pg/more"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, bytes, sizeof bytes), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(disk_place_free(&place, NULL), 0);
+    assert_int_equal(disk_place_free(&place, NULL), 0);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    (void)close(fd);
+    expect_healed("two");
+    assert_int_equal(lstat(in("pg/link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(in("pg/PG_VERSION"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(stat(in("pg/more"), &st), 0);
+    assert_int_equal(st.st_size, sizeof bytes);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_truth_is_one_folder),
+        TEST(nothing_has_been_moved_yet),
+        TEST(the_machine_was_restarted),
+        TEST(the_copy_back_was_complete),
+        TEST(only_the_removal_was_left),
+        TEST(no_database_removes_nothing),
+        TEST(one_keeper_at_a_time),
+        TEST(links_are_not_followed),
+        TEST(the_mark_alone_is_left_too),
+        TEST(the_copy_in_was_interrupted),
+        TEST(the_region_ran_on_the_small_disk),
+        TEST(it_moves_fills_and_comes_back),
+    };
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
+}

@@ -7,12 +7,13 @@
 #include "alloc.h"
 #include "hash.h"
 
-#define AHEAD_NS NS_PER_S          // so long before it begins a trouble is known to the world
-#define TAIL_NS (1500 * NS_PER_MS) // after its end
+#define AHEAD_NS (500 * NS_PER_MS) // so long before it begins a trouble is known to the world
+#define TAIL_NS (700 * NS_PER_MS)  // after its end
 #define SETTLED_NS (4 * NS_PER_S)  // after the beginning of a slow link
-#define WARM_UP_NS (8 * NS_PER_S)  // of a new fleet
+#define WARM_UP_NS (7 * NS_PER_S)  // of a new fleet
 #define TRY_NS (250 * NS_PER_MS)   // between two looks whether the fleet is quiet
-#define JUMP_MIN_NS (500 * NS_PER_MS)
+#define JUMP_MIN_NS (300 * NS_PER_MS)
+#define LONE_NS (5 * NS_PER_S) // nothing else breaks so long before and after
 #define PARTS 64
 #define PATHS (SIM_REGIONS * (SIM_REGIONS - 1))
 #define WORLD_BEGINS_NS (60 * NS_PER_S)
@@ -95,6 +96,32 @@ static int update_world(Run *run, Error *reterr)
     if (changed)
         tell_world(run);
     return 0;
+}
+
+static bool is_of_a_link(const SimTrouble *trouble)
+{
+    return trouble->kind == TROUBLE_LINK_BURST || trouble->kind == TROUBLE_LINK_SLOW;
+}
+
+// The fleet is quiet: leaves out troubles of one link with nothing else near, but one in so many.
+static void leave_out_lone_links(Run *run)
+{
+    const uint32_t every = run->options->lone_links_every;
+    int64_t free_from_ns = now_of(run);
+    while (every > 1 && run->n_parts == 0) {
+        const SimTrouble next = *sim_fault_model_next(&run->model);
+        SimFaultModel after = run->model;
+        sim_fault_model_take(&after);
+        if (!is_of_a_link(&next) || next.from_ns >= run->end_ns ||
+            next.from_ns < free_from_ns + LONE_NS ||
+            sim_fault_model_next(&after)->from_ns < next.until_ns + LONE_NS ||
+            hash_mix((uint64_t)next.from_ns) % every == 0)
+            return;
+        sim_judge_trouble(&run->judge, &next);
+        run->result->left_out[next.kind == TROUBLE_LINK_SLOW]++;
+        run->model = after;
+        free_from_ns = next.until_ns;
+    }
 }
 
 // When the world stops being the same, as far as it is known.
@@ -224,6 +251,7 @@ static void show_episode(Run *run)
 
 static int jump(Run *run, Error *reterr)
 {
+    leave_out_lone_links(run);
     int64_t lost_ns = now_of(run) + sim_exponential_ns(&run->rng, lost_probe_mean_ns(run));
     int64_t change_ns = next_change(run), to_ns = earlier(change_ns, lost_ns);
     run->try_ns = now_of(run) + TRY_NS;
@@ -320,5 +348,7 @@ void sim_hours_add(SimHoursResult *sum, const SimHoursResult *more)
     sum->steps += more->steps;
     sum->jumps += more->jumps;
     sum->fleets += more->fleets;
+    for (int i = 0; i < 2; i++)
+        sum->left_out[i] += more->left_out[i];
     sum->digest += more->digest; // in any order
 }

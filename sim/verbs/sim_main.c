@@ -17,6 +17,8 @@ static const SimVerb VERBS[] = {
      "random faults and nonsense, the invariants after every step", sim_verb_random},
     {"detect", "[--trials N] [--world] [--loss PPM] [--seed N]",
      "how long until all agents hold what broke", sim_verb_detect},
+    {"hours", "[--model F|10F] [--hours N] [--seed S] [--jobs J] [--world] ...",
+     "hours under the fault model: false and missed verdicts", sim_verb_hours},
 };
 
 static void print_verbs(FILE *file)

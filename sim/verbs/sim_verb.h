@@ -34,4 +34,5 @@ int sim_verb_no_operands(const SimVerb *verb, int operands, Error *reterr) MUST_
 int sim_verb_run(const SimVerb *verb, int argc, char **argv, Error *reterr);
 int sim_verb_search(const SimVerb *verb, int argc, char **argv, Error *reterr);
 int sim_verb_random(const SimVerb *verb, int argc, char **argv, Error *reterr);
+int sim_verb_hours(const SimVerb *verb, int argc, char **argv, Error *reterr);
 int sim_verb_detect(const SimVerb *verb, int argc, char **argv, Error *reterr);

@@ -51,6 +51,8 @@ void classes_advance(Step *step)
     }
     if (self->clock_refused)
         classes &= ~CLASS_MASK_WRITE;
+    if (self->withdrawn)
+        classes = 0;
     if (self->classes_known && classes == self->classes)
         return;
     self->classes_known = true;
@@ -61,7 +63,9 @@ void classes_advance(Step *step)
         arena_printf(step->arena, "read %s, write %s: %" PRIu32 " of %" PRIu32 " replicas up%s",
                      classes & CLASS_MASK_READ ? "yes" : "no",
                      classes & CLASS_MASK_WRITE ? "yes" : "no", up, step->tables->n_replicas,
-                     self->clock_refused ? ", clock refused" : ""));
+                     self->withdrawn       ? ", but they fail requests"
+                     : self->clock_refused ? ", clock refused"
+                                           : ""));
 }
 
 static uint32_t level_rps(uint32_t capacity, uint32_t level)

@@ -95,6 +95,7 @@ static void advance(Step *step)
     probing_advance(step);
     replicas_advance(step);
     clock_advance(step);
+    withdraw_advance(step);
     classes_advance(step);
     load_advance(step);
     wishes_advance(step);

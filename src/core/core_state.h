@@ -57,7 +57,11 @@ typedef struct Self {
     int64_t clock_offset_ns;
     bool clock_refused;
     bool classes_known;
-    uint32_t classes;  // of the own replicas and clock
+    uint32_t classes;      // of the own replicas and clock
+    bool withdrawn;        // its replicas fail too many requests: it states no class ...
+    bool withdraw_refused; // ... or would, if the others could carry them; said once
+    uint32_t withdrawals;  // in a row, for the growing hold
+    Mono withdrawn_until, returned_at;
     uint32_t load_rps; // measured
     uint32_t load_level;
     Mono load_low_since;
@@ -68,6 +72,7 @@ typedef struct Self {
     uint64_t plan_inputs; // hash of what the last plan was made from, beside the facts
     bool plan_emitted;
     bool spilling, overloaded; // of the last plan, so that it is said once
+    Window served;             // real requests at the own replicas; last, since it is saved apart
 } Self;
 
 typedef struct State {
@@ -152,7 +157,7 @@ int tables_new(const Model *model, uint32_t own, uint32_t n_replicas, Mono now, 
                Tables **ret_tables);
 Tables *tables_free(Tables *tables);
 void tables_carry(Tables *to, const Tables *from); // what the two models have in common
-void tables_save(Tables *tables, bool peers_too); // for a step that takes a report
+void tables_save(Tables *tables, bool peers_too);  // for a step that takes a report
 void tables_restore(Tables *tables);
 
 // probing.c: own probes of gateways
@@ -169,6 +174,9 @@ void replicas_advance(Step *step);
 void classes_advance(Step *step);
 uint32_t gateway_classes(const Tables *tables, uint32_t gateway); // CLASS_MASK_ALL: never heard
 void load_advance(Step *step);
+// withdraw.c: the own replicas' error rate
+void withdraw_advance(Step *step);
+void withdraw_reset(Step *step); // an operator's: forget holds and repetitions
 uint32_t gateway_load_rps(const Tables *tables, uint32_t gateway);
 void clock_advance(Step *step);
 

@@ -75,12 +75,20 @@ static uint32_t replica_classes(const Tables *tables, const Replica *replica)
                                            : replica->classes;
 }
 
+// Withdrawn ones go last: better than nothing, and worse than any other region.
+static HealthState replica_state(const Tables *tables, const Replica *replica)
+{
+    return replica->state == HEALTH_UP && tables->live.self.withdrawn ? HEALTH_SUSPECT
+                                                                      : replica->state;
+}
+
 static uint64_t inputs_hash(const Tables *tables, const IntentSet *intents, Wall wall)
 {
     uint64_t hash = wishes_hash(intents, wall);
     for (uint32_t i = 0; i < tables->n_replicas; i++) {
         const Replica *replica = &tables->live.replicas[i];
-        hash = hash_u64(hash, (uint64_t)replica->state << 32 | replica_classes(tables, replica));
+        hash = hash_u64(hash, (uint64_t)replica_state(tables, replica) << 32 |
+                                  replica_classes(tables, replica));
     }
     return hash;
 }
@@ -97,7 +105,7 @@ static int make(Core *core, Tables *tables, const IntentSet *intents, const Gate
     for (uint32_t i = 0; i < tables->n_replicas; i++)
         replicas[i] = (PlanReplica){.name = core->replica_names[i],
                                     .socket = core->sockets[i],
-                                    .state = tables->live.replicas[i].state,
+                                    .state = replica_state(tables, &tables->live.replicas[i]),
                                     .classes = replica_classes(tables, &tables->live.replicas[i]),
                                     .weight = 1};
     PlanInput input = {.model = tables->model,

@@ -44,8 +44,11 @@ void probing_edge(Step *step, const CoreEventEdge *edge)
         path->edge_known = true;
         path->edge_success = mono_max(path->edge_success, edge->success_sent);
     }
-    if (edge->gateway == step->tables->own)
-        step->state->self.load_rps = edge->load_rps;
+    if (edge->gateway != step->tables->own)
+        return;
+    step->state->self.load_rps = edge->load_rps;
+    if (n > 0)
+        window_add(&step->state->self.served, n, edge->failures, step->now);
 }
 
 void probing_advance(Step *step)

@@ -40,6 +40,11 @@ static const SnapshotField SELF[] = {
     FLAG(Self, clock_refused),
     FLAG(Self, classes_known),
     ANY(Self, classes),
+    FLAG(Self, withdrawn),
+    FLAG(Self, withdraw_refused),
+    ANY(Self, withdrawals),
+    ANY(Self, withdrawn_until),
+    ANY(Self, returned_at),
     ANY(Self, load_rps),
     ANY(Self, load_level),
     ANY(Self, load_low_since),
@@ -51,6 +56,10 @@ static const SnapshotField SELF[] = {
     FLAG(Self, plan_emitted),
     FLAG(Self, spilling),
     FLAG(Self, overloaded),
+    UP_TO(Self, served.second, INT64_MAX),
+    MANY(Self, served.buckets, uint32_t, 2 * WINDOW_LONG),
+    MANY(Self, served.short_sum, uint32_t, 3),
+    MANY(Self, served.long_sum, uint32_t, 3),
 };
 
 static const SnapshotField PATH[] = {

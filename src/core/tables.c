@@ -56,6 +56,8 @@ static void start(Tables *tables, Mono now, uint64_t seed)
                    .reported_at = MONO_DISTANT,
                    .removed_at = MONO_DISTANT,
                    .load_low_since = MONO_NEVER,
+                   .withdrawn_until = MONO_DISTANT,
+                   .returned_at = MONO_DISTANT,
                    .reset_at = MONO_DISTANT};
     for (uint32_t g = 0; g < tables->model->n_regions; g++) {
         Path *path = &tables->live.paths[g];
@@ -132,7 +134,9 @@ static void copy_path(Path *to, const Path *from, bool with_window)
 static void copy_state(const Tables *tables, State *to, const State *from)
 {
     size_t n = tables->model->n_regions;
-    to->self = from->self;
+    memcpy(&to->self, &from->self, offsetof(Self, served));
+    if (tables->live.self.served.changed)
+        to->self.served = from->self.served;
     for (size_t g = 0; g < n; g++)
         copy_path(&to->paths[g], &from->paths[g], tables->live.paths[g].window.changed);
     memcpy(to->verdicts, from->verdicts, n * sizeof *to->verdicts);
@@ -151,6 +155,7 @@ static void settle_windows(Tables *tables)
 {
     for (size_t g = 0; g < tables->model->n_regions; g++)
         tables->live.paths[g].window.changed = tables->saved.paths[g].window.changed = false;
+    tables->live.self.served.changed = tables->saved.self.served.changed = false;
 }
 
 void tables_save(Tables *tables, bool peers_too)
@@ -197,6 +202,7 @@ void tables_carry(Tables *to, const Tables *from)
 {
     const Model *model = to->model;
     to->live.self = from->live.self;
+    to->live.self.served.changed = true;
     for (uint32_t a = 0; a < model->n_regions; a++) {
         int old = model_find_region(from->model, model->regions[a].name);
         if (old < 0)

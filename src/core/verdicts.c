@@ -326,6 +326,7 @@ void verdicts_reset_flaps(Step *step, int64_t stamp)
 {
     step->state->self.reset_stamp = stamp;
     step->state->self.reset_at = step->now;
+    withdraw_reset(step);
     for (uint32_t g = 0; g < step->model->n_regions; g++) {
         Verdict *verdict = &step->state->verdicts[g];
         verdict->flaps = 0;

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """edge_replica.py SOCKET NAME FOLDER: a stand-in for a backend, for tests of the edge. Says what it got.
 
-FOLDER/mode says how to behave (read for every request): "ok"; "status 503"; "wait 0.05" seconds before the answer;
+FOLDER/mode says how to behave (read for every request): "ok"; "status 503"; "some 500 0.5": that share of them; "wait 0.05" seconds before the answer;
 "close" without an answer. FOLDER/log gets a line for every request that was executed: method, target, Idempotency-Key."""
 import asyncio
 import json
 import os
 import pathlib
+import random
 import sys
 
 
@@ -39,7 +40,8 @@ class Replica:
                 if mode[0] == "wait":
                     await asyncio.sleep(float(mode[1]))
                 self.log.write(f"{method} {target} {by_name.get('idempotency-key', '-')}\n")
-                status = int(mode[1]) if mode[0] == "status" else 200
+                bad = mode[0] == "status" or (mode[0] == "some" and random.random() < float(mode[2]))
+                status = int(mode[1]) if bad else 200
                 answer = json.dumps({"replica": self.name, "method": method, "target": target, "headers": headers,
                                      "body": body.decode("latin-1")}).encode()
                 extra = "".join(f"{line}\r\n" for line in self.extra_headers(target))

@@ -124,6 +124,43 @@ def test_all_replicas_fail_then_another_region_serves(tmp_path):
         assert other.counters()["requests"] >= 32
 
 
+def test_replicas_that_fail_half_of_their_requests(tmp_path):
+    """A grey failure: at first the edge retries within its budget and ejects; then the agent puts the replicas last."""
+    with edgekit.Fleet(tmp_path) as fleet:
+        edge, other = fleet.edge("us-west-2"), fleet.edge("us-east-1")
+        for e in fleet.edges:
+            e.publish()
+            e.start()
+        with edgekit.Traffic(edge) as traffic:
+            traffic.wait_for(300)
+            for replica in edge.replicas:
+                replica.mode("some 500 0.5")
+            traffic.wait_for(500)
+            alone = len(traffic.failed())
+            edge.publish(replicas=[{**replica, "state": "suspect"} for replica in edge.plan()["replicas"]])
+            executed = sum(len(replica.executed()) for replica in edge.replicas)
+            failed = len(traffic.failed())
+            traffic.wait_for(500)
+            assert len(traffic.failed()) <= failed + 8, "those that were under way"
+        assert alone < 50, "ejection alone keeps most of it from the clients"
+        assert sum(len(replica.executed()) for replica in edge.replicas) <= executed + 8
+        # without another region they are used all the same: half of the answers are better than none
+        edge.publish(replicas=[{**replica, "state": "suspect"} for replica in edge.plan()["replicas"]], forward=[])
+        assert {edge.get("/api/detections").status for _ in range(40)} >= {200}
+        assert other.counters()["requests"] > 500
+
+
+def test_four_percent_of_errors_change_nothing(edge):
+    """Every one is hidden by a retry; nobody is ejected for good."""
+    for replica in edge.replicas:
+        replica.mode("some 500 0.04")
+    with edgekit.Traffic(edge) as traffic:
+        traffic.wait_for(1500)
+    assert not traffic.failed()
+    served = [len(replica.executed()) for replica in edge.replicas]
+    assert min(served) > 0.2 * sum(served), served
+
+
 def test_other_gateway_hangs_under_forwarded_traffic(tmp_path):
     """Evacuation covers gateways: three regions, the first has no replicas, the second one falls silent."""
     with edgekit.Fleet(tmp_path) as fleet:

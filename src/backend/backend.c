@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// backend: see backend.h. The API listens before the database is open: a replica whose database is
-// away says so by 503 and by its health instead of not being there. Ends: signal -> drain -> API
-// and storage freed -> the loop runs out. A migration that hangs in its thread does not keep the
-// process: after LINGER_MS it ends anyway.
+// backend: see backend.h. The API listens once the database answers, so that a restarted replica
+// refuses nothing; but after OPEN_NS at the latest: one whose database is away says so by 503 and
+// by its health instead of not being there. Ends: signal -> drain -> API and storage freed -> the
+// loop runs out. A migration that hangs in its thread does not keep the process: after LINGER_MS it
+// ends anyway.
 #include "backend.h"
 
 #include <signal.h>
@@ -25,6 +26,8 @@
 #include "storage.h"
 
 #define GRACE_NS (5 * NS_PER_S)
+#define OPEN_NS (2 * NS_PER_S)
+#define OPEN_LOOK_MS 5
 #define LINGER_MS 500
 #define MIGRATE_NS (10 * NS_PER_S) // how long --migrate waits for the database
 
@@ -41,10 +44,13 @@ typedef struct Backend {
     Buf conninfo, name; // name: "us-west-2/1"
     uv_loop_t loop;
     uv_signal_t signals[3]; // TERM, INT, HUP
-    uv_timer_t linger;
+    uv_timer_t linger, opening;
+    Mono listen_at; // whether the database answers or not
     Storage *storage;
     Api *api;
     bool draining;
+    int result; // of listening
+    Error *reterr;
 } Backend;
 
 static int parse_arguments(int argc, char **argv, Arguments *arguments, Error *reterr)
@@ -142,6 +148,8 @@ static int migrate_only(const Backend *backend, Error *reterr)
 
 static void close_handles(Backend *backend)
 {
+    if (!uv_is_closing((uv_handle_t *)&backend->opening))
+        uv_close((uv_handle_t *)&backend->opening, NULL);
     for (unsigned i = 0; i < ARRAY_SIZE(backend->signals); i++) {
         if (!uv_is_closing((uv_handle_t *)&backend->signals[i]))
             uv_close((uv_handle_t *)&backend->signals[i], NULL);
@@ -172,27 +180,46 @@ static void on_signal(uv_signal_t *signal, int number)
     } else if (!backend->draining) {
         backend->draining = true;
         log_info("draining", buf_text(&backend->name), LOG_NUMBER("signal", number));
-        api_drain(backend->api, GRACE_NS, on_drained, backend);
+        if (backend->api != NULL)
+            api_drain(backend->api, GRACE_NS, on_drained, backend);
+        else
+            on_drained(backend);
     }
+}
+
+static void on_opening(uv_timer_t *timer)
+{
+    Backend *backend = timer->data;
+    StorageHealth health = storage_health(backend->storage);
+    if (!health.read && !health.write && clock_mono().ns < backend->listen_at.ns)
+        return;
+    uv_close((uv_handle_t *)timer, NULL);
+    const ApiOptions api = {.socket = backend->socket.text,
+                            .region = backend->region->name,
+                            .cloud = backend->cloud,
+                            .replica = buf_text(&backend->name)};
+    backend->result =
+        api_new(&backend->loop, &api, backend->storage, &backend->api, backend->reterr);
+    if (backend->result < 0)
+        on_drained(backend);
+    else
+        log_info("listening", buf_text(&backend->name), LOG_TEXT("socket", backend->socket.text));
 }
 
 static int start(Backend *backend, Error *reterr)
 {
     const StorageOptions storage = {.conninfo = buf_text(&backend->conninfo),
                                     .origin = backend->region->origin};
-    const ApiOptions api = {.socket = backend->socket.text,
-                            .region = backend->region->name,
-                            .cloud = backend->cloud,
-                            .replica = buf_text(&backend->name)};
     static const int NUMBERS[] = {SIGTERM, SIGINT, SIGHUP};
     int r = storage_new(&backend->loop, &storage, &backend->storage, reterr);
-    if (r >= 0)
-        r = api_new(&backend->loop, &api, backend->storage, &backend->api, reterr);
-    if (r < 0) {
-        backend->storage = storage_free(backend->storage);
+    if (r < 0)
         return r;
-    }
+    backend->reterr = reterr;
+    backend->listen_at = mono_add(clock_mono(), OPEN_NS);
     (void)uv_timer_init(&backend->loop, &backend->linger);
+    (void)uv_timer_init(&backend->loop, &backend->opening);
+    backend->opening.data = backend;
+    (void)uv_timer_start(&backend->opening, on_opening, 0, OPEN_LOOK_MS);
     for (unsigned i = 0; i < ARRAY_SIZE(NUMBERS); i++) {
         (void)uv_signal_init(&backend->loop, &backend->signals[i]);
         backend->signals[i].data = backend;
@@ -208,8 +235,6 @@ static int serve(Backend *backend, Error *reterr)
     if (r < 0)
         return error_set(reterr, r, "make the loop");
     r = start(backend, reterr);
-    if (r >= 0)
-        log_info("listening", buf_text(&backend->name), LOG_TEXT("socket", backend->socket.text));
     (void)uv_run(&backend->loop, UV_RUN_DEFAULT);
     if (r >= 0) {
         uv_close((uv_handle_t *)&backend->linger, NULL);
@@ -217,7 +242,7 @@ static int serve(Backend *backend, Error *reterr)
         log_info("ended", buf_text(&backend->name));
     }
     (void)uv_loop_close(&backend->loop);
-    return r;
+    return r < 0 ? r : backend->result;
 }
 
 static int run(const Arguments *arguments, Error *reterr)

@@ -9,10 +9,10 @@
 #include "sim_verb.h"
 
 static const SimVerb VERBS[] = {
-    {"run", "[NAME...|--all|--list|--scenario FILE] [--seed N] [--world] ...",
+    {"run", "[NAME...|--all|--list|--scenario FILE] [--seed N] ...",
      "run scenarios: faults as data, and what must come of them", sim_verb_run},
     {"search", "[--minutes M] [--seed N] [--out FILE] [--json]",
-     "random schedules until something breaks, then the shortest one that does", sim_verb_search},
+     "random schedules until something breaks, the shortest such one", sim_verb_search},
     {"random", "[--events N] [--core|--fleet] [--seed N]",
      "random faults and nonsense, the invariants after every step", sim_verb_random},
     {"detect", "[--trials N] [--world] [--loss PPM] [--seed N]",
@@ -45,7 +45,9 @@ int sim_main(int argc, char **argv, Error *reterr)
         int r = VERBS[i].run(&VERBS[i], argc - 1, argv + 1, reterr);
         return r < 0 ? error_wrap(reterr, r, "%s", VERBS[i].name) : r;
     }
-    int r = error_set(reterr, ERROR_USAGE, "unknown verb '%s'", argv[1]);
+    int r = argv[1][0] == '-'
+                ? error_set(reterr, ERROR_USAGE, "unknown option '%s'; allowed: --help", argv[1])
+                : error_set(reterr, ERROR_USAGE, "unknown verb '%s'", argv[1]);
     return error_hint(reterr, r, "'wildcam sim --help' lists the verbs.");
 }
 

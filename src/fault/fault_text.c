@@ -167,7 +167,7 @@ void fault_list_json(Buf *out)
                                          {"needs", info->needs}};
         Error err = ERROR_INIT;
         bool possible = fault_possible((FaultKind)i, &err) == 0;
-        buf_add_text(out, i == 0 ? "{\"faults\":[{" : ",{");
+        buf_add_text(out, i == 0 ? "[{" : ",{");
         for (size_t k = 0; k < ARRAY_SIZE(fields); k++) {
             buf_printf(out, "\"%s\":", fields[k][0]);
             buf_add_json_string(out, fields[k][1]);
@@ -181,5 +181,5 @@ void fault_list_json(Buf *out)
         buf_add_char(out, '}');
         error_done(&err);
     }
-    buf_add_text(out, "]}\n");
+    buf_add_text(out, "]\n");
 }

@@ -1,70 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Faults that need a relay: slow gateways, slow replicas, replicas that answer with errors. On the shared fleet: each test
 breaks one region for a moment, measures at its edge, and heals."""
-import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import time
 
-import pytest
-
-from fleetkit import SANITIZED, WILDCAM
+from faultkit import children_of, fault, root_only, tables
+from fleetkit import SANITIZED
 from waiting import until
 
 REGION = "eastus"
 GENEROUS = 5 if SANITIZED else 2  # seconds on top of what is asked for, on a loaded machine
-root_only = pytest.mark.skipif(os.getuid() != 0, reason="nftables need root")
-
-
-class Fault:
-    """`wildcam fault NAME --commands`: in force when made."""
-
-    def __init__(self, fleet, name, *options):
-        command = [WILDCAM, "fault", name, "--dir", str(fleet.dir), "--commands", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.expect("in force")
-
-    def expect(self, line):
-        got = self.process.stdout.readline().strip()
-        assert got == line, f"'{got}' instead of '{line}': {self.process.stderr.read() if not got else ''}"
-
-    def tell(self, command, answer):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        self.expect(answer)
-
-    def heal(self):
-        self.process.stdin.close()
-        self.expect("healed")
-        assert self.process.wait(timeout=30) == 0, self.process.stderr.read()
-
-
-@contextlib.contextmanager
-def fault(fleet, name, *options):
-    made = Fault(fleet, name, *options)
-    try:
-        yield made
-    finally:
-        if made.process.poll() is None:
-            made.process.terminate()
-            made.process.wait(timeout=60)
-        for pipe in (made.process.stdin, made.process.stdout, made.process.stderr):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def children_of(pid):
-    """(pid, name) of everything below a process."""
-    found, fresh = [], [pid]
-    while fresh:
-        parent = fresh.pop()
-        for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
-            for child in map(int, task.read_text().split()):
-                found.append((child, pathlib.Path(f"/proc/{child}/comm").read_text().strip()))
-                fresh.append(child)
-    return found
 
 
 def timed(fleet, path="/api/version"):
@@ -87,11 +35,6 @@ def statuses(fleet, n, path="/api/version"):
 
 def sockets(fleet):
     return sorted(p.name for p in (fleet.dir / REGION / "sock").resolve().iterdir() if p.name.startswith("backend"))
-
-
-def tables():
-    text = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
-    return [line for line in text.splitlines() if "wildcam_fault" in line]
 
 
 @root_only
@@ -125,7 +68,7 @@ def test_slow_gateway_heals_when_keeper_and_asker_are_killed(fleet):
         below = children_of(held.process.pid)
         assert {"nft", "wildcam-relay"} <= {name for _, name in below}
         for pid, name in below:
-            if name == "wildcam-fault":
+            if name == "wildcam-keeper":
                 os.kill(pid, signal.SIGKILL)
         held.process.kill()
         held.process.wait()
@@ -178,7 +121,7 @@ def test_a_killed_relay_is_cleaned_up_by_the_next_keeper(fleet):
     before = sockets(fleet)
     with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:
         below = children_of(held.process.pid)
-        for pid, _ in sorted(below, key=lambda item: item[1] != "wildcam-fault"):
+        for pid, _ in sorted(below, key=lambda item: item[1] != "wildcam-keeper"):
             os.kill(pid, signal.SIGKILL)
         held.process.kill()
     if sockets(fleet) != before:  # else the relay was quicker than our signal

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// absorb: a peer's report into views and facts. Nothing here can fail, so what a report may
-// overwrite is saved before (rows of votes are too large to save on every step). A report is
-// material from outside: names that this model does not know are skipped, ages are clamped, indices
-// never come from it.
+// absorb: a peer's report into views and facts. Rows of votes are too large to save on every step:
+// each is saved just before it is overwritten. A report is material from outside: names that this
+// model does not know are skipped, ages are clamped, indices never come from it.
 #include <string.h>
 
 #include "core_state.h"
@@ -21,7 +20,8 @@ static int find_region(const Model *model, const char *name, uint32_t guess)
     if (guess < model->n_regions &&
         (model->regions[guess].name == name || strcmp(model->regions[guess].name, name) == 0))
         return (int)guess;
-    for (uint32_t i = 0; i < model->n_regions && i < 16; i++) // a report that never left this process
+    for (uint32_t i = 0; i < model->n_regions && i < 16;
+         i++) // a report that never left this process
         if (model->regions[i].name == name)
             return (int)i;
     return model_find_region(model, name);
@@ -76,6 +76,21 @@ static bool newer(const Step *step, const View *have, const ReportView *offered,
     return born.ns > have->born.ns;
 }
 
+// False when memory is short.
+static bool save_row(Step *step, uint32_t observer)
+{
+    Core *core = step->core;
+    size_t bytes = step->model->n_regions * sizeof(ViewVote);
+    SavedRow *row = arena_alloc(core->rows, sizeof *row + bytes);
+    if (row == NULL)
+        return false;
+    row->next = core->saved_rows;
+    row->observer = observer;
+    memcpy(row->votes, tables_votes(step->tables, observer), bytes);
+    core->saved_rows = row;
+    return true;
+}
+
 static void take_view(Step *step, uint32_t observer, const ReportView *from, Mono born, bool direct)
 {
     View *view = &step->state->views[observer];
@@ -85,6 +100,10 @@ static void take_view(Step *step, uint32_t observer, const ReportView *from, Mon
     view->direct_known = known;
     if (!newer(step, view, from, born, direct))
         return;
+    if (!save_row(step, observer)) {
+        step->failed = true;
+        return;
+    }
     if (view->have && view->boot == from->boot)
         born = mono_max(born, view->born);
     ViewVote *votes = tables_votes(step->tables, observer);
@@ -131,9 +150,30 @@ static void take_classes(Step *step, uint32_t region, const Report *report)
                              classes & CLASS_MASK_WRITE ? "yes" : "no"));
 }
 
+// A report of an agent that was there before the one that is there now has been under way for long.
+// Where two agents of a region report in turns, the other one is heard when this one is silent.
+static bool is_of_the_past(const Step *step, const Peer *peer, uint64_t boot)
+{
+    return (boot == peer->boots_gone[0] || boot == peer->boots_gone[1]) &&
+           mono_since(step->now, peer->stamp_at) <= step->model->health.slow_ns;
+}
+
+static bool is_newest(const Step *step, const Peer *peer, const Report *report)
+{
+    if (!peer->have)
+        return true;
+    if (peer->boot == report->boot)
+        return report->sequence > peer->sequence;
+    return !is_of_the_past(step, peer, report->boot);
+}
+
 static void take_facts(Step *step, uint32_t region, const Report *report)
 {
     Peer *peer = &step->state->peers[region];
+    if (peer->have && peer->boot != report->boot) {
+        peer->boots_gone[1] = peer->boots_gone[0];
+        peer->boots_gone[0] = peer->boot;
+    }
     peer->have = true;
     peer->boot = report->boot;
     peer->sequence = report->sequence;
@@ -186,7 +226,7 @@ void report_absorb(Step *step, const Report *report)
     if (sender < 0 || (uint32_t)sender == step->tables->own)
         return;
     const Peer *peer = &step->state->peers[sender];
-    bool newest = !peer->have || peer->boot != report->boot || report->sequence > peer->sequence;
+    bool newest = is_newest(step, peer, report);
     if (newest)
         take_facts(step, (uint32_t)sender, report);
     Mono born;
@@ -202,28 +242,6 @@ void report_absorb(Step *step, const Report *report)
             take_view(step, (uint32_t)observer, &report->views[i],
                       before(born, report->views[i].age_ns, MONO_DISTANT), direct);
     }
-}
-
-int report_save_rows(Core *core, const Report *report)
-{
-    Tables *tables = core->tables;
-    size_t bytes = tables->model->n_regions * sizeof(ViewVote);
-    uint64_t saved[VIEW_WORDS] = {0};
-    core->saved_rows = NULL;
-    for (uint32_t i = 0; i < report->n_views; i++) {
-        int observer = find_region(tables->model, report->views[i].observer, i);
-        if (observer < 0 || saved[observer / 64] >> (observer % 64) & 1)
-            continue;
-        saved[observer / 64] |= UINT64_C(1) << (observer % 64);
-        SavedRow *row = arena_alloc(core->rows, sizeof *row + bytes);
-        if (row == NULL)
-            return ERROR_MEMORY;
-        row->next = core->saved_rows;
-        row->observer = (uint32_t)observer;
-        memcpy(row->votes, tables_votes(tables, row->observer), bytes);
-        core->saved_rows = row;
-    }
-    return 0;
 }
 
 void report_restore_rows(Core *core)

@@ -156,17 +156,10 @@ int core_step(Core *core, Arena *arena, const CoreEvent *event, CoreUpdate *ret_
     tables_save(tables, event->kind == CORE_EVENT_REPORT);
     core->saved_rows = NULL;
     arena_reset(core->rows);
-    int r = 0;
-    if (event->kind == CORE_EVENT_REPORT)
-        r = report_save_rows(core, event->u.report);
     Self *self = &tables->live.self;
     self->wall = self->clock_refused ? wall_add(step.wall, self->clock_offset_ns) : step.wall;
-    if (r == 0) {
-        probing_loop_gap(&step);
-        r = take_event(&step, event, reterr);
-    } else {
-        r = error_set(reterr, r, "step: out of memory");
-    }
+    probing_loop_gap(&step);
+    int r = take_event(&step, event, reterr);
     Plan *plan = NULL;
     if (r == 0) {
         step.state->self.now = step.now;

@@ -18,6 +18,7 @@
 typedef struct Peer {
     bool have;
     uint64_t boot, sequence; // of its newest report
+    uint64_t boots_gone[2];  // of its agents before that one
     int64_t stamp_ns;        // of that report, to be echoed
     Mono stamp_at;           // when we got it
     bool classes_known;
@@ -62,7 +63,8 @@ typedef struct Self {
     bool withdraw_refused; // ... or would, if the others could carry them; said once
     uint32_t withdrawals;  // in a row, for the growing hold
     Mono withdrawn_until, returned_at;
-    uint32_t load_rps; // measured
+    int64_t future_stamp; // highest stamp that was refused: each is said once
+    uint32_t load_rps;    // measured
     uint32_t load_level;
     Mono load_low_since;
     int64_t reset_stamp; // newest reset of flaps that was applied
@@ -181,7 +183,6 @@ uint32_t gateway_load_rps(const Tables *tables, uint32_t gateway);
 void clock_advance(Step *step);
 
 // absorb.c, make_report.c
-int report_save_rows(Core *core, const Report *report);
 void report_restore_rows(Core *core);
 void report_absorb(Step *step, const Report *report);
 void reports_advance(Step *step);

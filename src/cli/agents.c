@@ -31,6 +31,8 @@ static void on_answer(void *context, const HttpResponse *response)
                    response->error != NULL ? response->error : "");
     if (response->status != 0)
         answer->body = json_loadb(response->body, response->body_len, 0, NULL);
+    if (response->status != 0 && answer->body == NULL)
+        answer->text = alloc_strdup(response->body);
 }
 
 static void ask_one(const Context *context, HttpClient *client, uint32_t region,
@@ -111,9 +113,31 @@ int agents_ask(const Context *context, int region, const AgentRequest *request,
 
 void agents_done(AgentAnswer *answers, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         json_decref(answers[i].body);
+        free(answers[i].text);
+    }
     memset(answers, 0, n * sizeof *answers);
+}
+
+int agents_get_text(const Context *context, uint32_t region, const char *path, int64_t timeout_ns,
+                    char **ret_text, Error *reterr)
+{
+    uint32_t n = context->conf->model.n_regions;
+    AgentAnswer *answers CLEANUP(alloc_freep) = alloc_zeroed(n, sizeof *answers);
+    if (answers == NULL)
+        return error_set(reterr, ERROR_MEMORY, "ask an agent");
+    int r = agents_ask(context, (int)region,
+                       &(AgentRequest){.path = path, .timeout_ns = timeout_ns}, answers, reterr);
+    AgentAnswer *answer = &answers[region];
+    if (r == 0 && answer->status == 200 && answer->text != NULL)
+        *ret_text = answer->text;
+    else if (r == 0)
+        r = error_set(reterr, ERROR_UNAVAILABLE, "%s", agents_message(answer));
+    if (r == 0)
+        answer->text = NULL; // the caller's now
+    agents_done(answers, n);
+    return r;
 }
 
 const char *agents_message(const AgentAnswer *answer)

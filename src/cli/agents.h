@@ -8,6 +8,7 @@
 typedef struct AgentAnswer {
     int status;   // 0: no answer
     json_t *body; // NULL: none, or not JSON
+    char *text;   // what is not JSON; NULL: none
     char error[160];
 } AgentAnswer;
 
@@ -23,5 +24,8 @@ typedef struct AgentRequest {
 int agents_ask(const Context *context, int region, const AgentRequest *request,
                AgentAnswer *answers, Error *reterr) MUST_CHECK;
 void agents_done(AgentAnswer *answers, uint32_t n);
+// What one agent answers as text, malloced; ERROR_UNAVAILABLE for anything but 200.
+int agents_get_text(const Context *context, uint32_t region, const char *path, int64_t timeout_ns,
+                    char **ret_text, Error *reterr) MUST_CHECK;
 // The message of an error body {"error": {"message": ...}}, or the error's text.
 const char *agents_message(const AgentAnswer *answer);

@@ -34,6 +34,8 @@ static const Verb VERBS[] = {
      "break and heal whole regions and their programs", verb_region},
     {"config", "check|diff|push [FILE]", "check fleet.yaml; what a change would do; take it over",
      verb_config},
+    {"doctor", "[--dir DIR] [--fleet FILE] [--json]",
+     "what is missing or wrong here, each with its fix", verb_doctor},
     {"psql", "REGION [--dir DIR] [-- ARGS]", "open a region's database as its owner", verb_psql},
     {"cameras", "...", "camera traffic with a ledger of what was acknowledged", NULL},
     {"drill", "NAME ...", "break something for real and measure", NULL},

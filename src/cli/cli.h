@@ -35,5 +35,6 @@ int verb_config(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_replay(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_why(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_traffic(const Verb *verb, int argc, char **argv, Error *reterr);
+int verb_doctor(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_top(const Verb *verb, int argc, char **argv, Error *reterr);
 int verb_psql(const Verb *verb, int argc, char **argv, Error *reterr);

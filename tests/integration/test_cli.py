@@ -141,7 +141,7 @@ def test_up_and_config_without_a_file(tmp_path):
 
 # --- JSON against the page ---
 def test_units_stand_in_names():
-    assert set(clipage.json_parts()) == {"status", "why", "traffic", "config check", "config push", "doctor", "drill", "cameras", "region", "sim run", "sim search"}
+    assert set(clipage.json_parts()) == {"status", "why", "traffic", "config check", "config push", "doctor", "drill", "cameras", "region", "sim run", "sim search", "sim hours"}
     for part in clipage.json_parts():
         for path, (_, _, unit) in clipage.fields(part).items():
             if unit:

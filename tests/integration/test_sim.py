@@ -74,3 +74,11 @@ def test_search_finds_nothing_in_a_second(tmp_path):
     told = json.loads(done.stdout)
     assert told["found"] is None and told["schedules"] > 0 and told["virtual_ms"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hours():
+    done = sim("hours", "--hours", 100, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    clipage.check("sim hours", told)
+    assert told["held"] and told["target_hours"] == 100 and sum(told["troubles"].values()) > 0

@@ -89,6 +89,7 @@ static void read_round_trips(Made *made, uint32_t i)
 
 static int make_groups(Made *made)
 {
+    ASSERT(made->n > 0);
     ModelGroup *groups = arena_new_array(made->arena, ModelGroup, made->n);
     if (groups == NULL)
         return ERROR_MEMORY;

@@ -7,7 +7,7 @@
 
 #define SIM_WARM_UP_MS 20000
 #define SIM_MASK_NONE SIM_ONE(31) // in `care`: gateways are not looked at
-#define SIM_LOSS_PPM 1000 // of every packet, always: no network is without
+#define SIM_LOSS_PPM 1000         // of every packet, always: no network is without
 
 // From from_ms to until_ms, at every moment (`once`: at one of them), every running agent of `who`
 // is as said.

@@ -8,6 +8,7 @@
 
 #define OVERHEAD_NS (7 * NS_PER_S) // settle, start of the cameras, verification
 #define BEFORE_NS (3 * NS_PER_S)
+#define ACT_NS (15 * NS_PER_S) // what an act takes by itself
 
 int64_t drill_expected_ns(const DrillOptions *options)
 {
@@ -19,7 +20,7 @@ int64_t drill_expected_ns(const DrillOptions *options)
         const DrillPhase *phase = &options->row->phases[i];
         last = drill_phase_ns(phase, options->long_form, options->broken_ns,
                               conf->drills.min_duration_ns);
-        sum += phase->instant ? 40 * NS_PER_S : last;
+        sum += phase->instant ? ACT_NS : last;
         falls |= phase->may_fall;
     }
     if (falls) {

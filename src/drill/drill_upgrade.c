@@ -121,7 +121,7 @@ static int command(Drill *drill, const char *fmt, ...)
 
 static int replace_region(Drill *drill, const char *region, const char *folder, bool guarded)
 {
-    Programs programs;
+    Programs programs = {0};
     int r = list_programs(drill, region, &programs);
     for (uint32_t i = programs.n; guarded && r == 0 && i > 0; i--)
         r = undo_add(drill->undo, drill->reterr, "ask upgrade %s %s", region,

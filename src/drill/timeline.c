@@ -100,9 +100,8 @@ static uint64_t held_by_any(const Replay *replay, uint64_t observers)
 uint32_t timeline_episodes(const Timeline *timeline, uint64_t observers, uint64_t gateways,
                            TimelineEpisode ret_episodes[TIMELINE_EPISODES])
 {
-    static const Replay NOTHING;
-    Replay replay = NOTHING;
-    uint32_t n = 0, open[TIMELINE_REGIONS];
+    Replay replay = {0};
+    uint32_t n = 0, open[TIMELINE_REGIONS] = {0};
     uint64_t held = 0;
     for (size_t i = 0; i < timeline->n; i++) {
         step(&replay, &timeline->changes[i]);

@@ -16,7 +16,7 @@ from fleetkit import REGIONS, WILDCAM, until
 SLOW = 3 if fleetkit.SANITIZED else 1
 RATE = "120" if SLOW == 1 else "60"
 QUICK = {"return_step: 5s": "return_step: 500ms", "hold: 10s ": "hold: 2s "}
-FLAGS = ["--rate", RATE, "--before", "1s", "--broken", "4s", "--deadline", "90s"]
+FLAGS = ["--rate", RATE, "--before", "1s", "--broken", "3s", "--deadline", "90s"]
 NO_VERDICT = {"replica-hang", "two-clouds-down", "cloud-and-region-down", "agent-down", "database-down", "disk-full", "clock-jump",
               "split-brain", "loss", "upgrade"}
 NO_LOSS = {"two-clouds-down", "cloud-and-region-down", "overload"}  # clients whose both gateways are dead, or shed ones
@@ -52,7 +52,7 @@ def missed(report):
 
 
 def run(fleet, *args, flags=FLAGS):
-    done = fleet.wildcam("drill", *args, "--json", *flags, check=False, timeout=280 * SLOW)
+    done = fleet.wildcam("drill", *args, "--json", *flags, check=False, timeout=900 * SLOW)
     assert done.returncode in (0, 3), done.stderr + fleet.logs()
     return json.loads(done.stdout), done
 

@@ -20,8 +20,8 @@ static int find_region(const Model *model, const char *name, uint32_t guess)
     if (guess < model->n_regions &&
         (model->regions[guess].name == name || strcmp(model->regions[guess].name, name) == 0))
         return (int)guess;
-    for (uint32_t i = 0; i < model->n_regions && i < 16;
-         i++) // a report that never left this process
+    // The same text at the same place: a report that never left this process, in a simulation.
+    for (uint32_t i = 0; i < model->n_regions && i < 16; i++)
         if (model->regions[i].name == name)
             return (int)i;
     return model_find_region(model, name);

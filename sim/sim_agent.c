@@ -61,6 +61,8 @@ void sim_agent_stop(SimFleet *fleet, uint32_t agent)
 
 static void digest_update(SimFleet *fleet, uint32_t agent, const CoreUpdate *update)
 {
+    if (fleet->brief && update->n_records == 0 && update->plan == NULL)
+        return;
     uint64_t hash = hash_u64(hash_u64(fleet->digest, agent), (uint64_t)fleet->now_ns);
     for (uint32_t i = 0; i < update->n_records; i++) {
         hash = hash_u64(hash, update->records[i].kind);

@@ -49,6 +49,7 @@ struct SimFleet {
     int64_t now_ns;
     uint64_t seed, steps;
     uint64_t digest;  // over everything that the cores said; same seed, same digest
+    bool brief;       // digest: only over steps that made a record or a plan
     int64_t apart_ns; // time in which agents that are not alone held different gateways
     bool apart;
     bool changed;         // by the last event: a verdict or a plan

@@ -7,11 +7,11 @@
 #include "alloc.h"
 #include "hash.h"
 
-#define AHEAD_NS (500 * NS_PER_MS) // so long before it begins a trouble is known to the world
-#define TAIL_NS (700 * NS_PER_MS)  // after its end
+#define AHEAD_NS (400 * NS_PER_MS) // so long before it begins a trouble is known to the world
+#define TAIL_NS (400 * NS_PER_MS)  // after its end
 #define SETTLED_NS (4 * NS_PER_S)  // after the beginning of a slow link
-#define WARM_UP_NS (7 * NS_PER_S)  // of a new fleet
-#define TRY_NS (250 * NS_PER_MS)   // between two looks whether the fleet is quiet
+#define WARM_UP_NS (6 * NS_PER_S)  // of a new fleet
+#define TRY_NS (150 * NS_PER_MS)   // between two looks whether the fleet is quiet
 #define JUMP_MIN_NS (300 * NS_PER_MS)
 #define LONE_NS (5 * NS_PER_S) // nothing else breaks so long before and after
 #define PARTS 64
@@ -195,6 +195,7 @@ static int enter_fleet(Run *run, int64_t at_ns, Error *reterr)
     int r = sim_fleet_new(&options, &run->fleet, reterr);
     if (r < 0)
         return r;
+    run->fleet->brief = true;
     sim_fleet_shift(run->fleet, at_ns);
     tell_world(run);
     run->judge.changed_ns = run->refused_ns = INT64_MIN;

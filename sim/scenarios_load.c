@@ -79,12 +79,28 @@ const SimScenario SIM_SCENARIOS_LOAD[] = {
                  LOAD(6000, 40000, 110, 1, 1)},
      .calm_at_end = true},
     {.name = "load-users-errors-50",
-     .text = "half of one region's users get errors, seen by its own edge alone: no one condemns",
+     .text =
+         "half of a region's users get errors, seen by its edge alone: not held, it steps aside",
      .run_ms = 120000,
-     .clients_ppm = 60 * PERCENT,
+     .clients_ppm = 40 * PERCENT,
      .faults = {WITH(FAULT_USERS, R(1), 500000, 0, 60000)},
-     .expects = {NEVER_HELD(ALL, 120000)},
+     .expects = {NEVER_HELD(ALL, 120000), LOAD(6000, 10000, 110, 1, 3)},
      .live = true},
+    {.name = "load-users-errors-4",
+     .text = "4 % of a region's users get errors for ten minutes: it stays",
+     .run_ms = 620000,
+     .clients_ppm = 60 * PERCENT,
+     .faults = {WITH(FAULT_USERS, R(1), 40000, 0, 600000)},
+     .expects = {NEVER_HELD(ALL, 620000), LOAD(0, 620000, 100, 1, 2)},
+     .calm_at_end = true},
+    {.name = "overload-then-hang",
+     .text = "late answers under full load, then none: stands first for nobody 10 s after the last",
+     .run_ms = 90000,
+     .faults = {{.kind = FAULT_SLOW, .a = R(1), .value = 3 * NS_PER_S, .until_ns = 20000},
+                FAULT(FAULT_HANG, R(1), 20000, 90000)},
+     .expects =
+         {{.from_ms = 33000, .until_ms = 90000, .who = ALL, .care = SIM_MASK_NONE, .last = R(1)}},
+     .traffic_rps = 950},
 };
 
 const size_t SIM_N_LOAD = ARRAY_SIZE(SIM_SCENARIOS_LOAD);

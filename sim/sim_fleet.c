@@ -84,7 +84,7 @@ int sim_fleet_new(const SimFleetOptions *options, SimFleet **ret_fleet, Error *r
     if (r >= 0 && options->clients_ppm > 0) {
         fleet->load.demand_rps = demand_of(fleet->model, options->clients_ppm);
         fleet->load.queued_probes = options->queued_probes;
-        r = plan(fleet, (SimEvent){.at_ns = SIM_LOAD_TICK_NS, .kind = SIM_LOAD}, reterr);
+        r = plan(fleet, (SimEvent){.at_ns = SIM_LOAD_START_NS, .kind = SIM_LOAD}, reterr);
     }
     for (size_t i = 0; i < options->n_faults && r >= 0; i++)
         r = sim_fleet_plan_fault(fleet, &options->faults[i], reterr);

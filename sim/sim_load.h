@@ -13,6 +13,7 @@
 #include "sim_model.h"
 
 #define SIM_LOAD_TICK_NS (100 * NS_PER_MS)
+#define SIM_LOAD_START_NS (5 * NS_PER_S) // all agents are up and together by then
 
 typedef struct SimFleet SimFleet;
 

@@ -78,6 +78,17 @@ static uint32_t level_most(uint32_t capacity, uint32_t level)
     return level_rps(capacity, level) + (level == LOAD_STEPS ? capacity / LOAD_NOISE : 0);
 }
 
+// Down to where the most of the last seconds has a quarter of a step to spare, at least by one. In
+// one go: what a failover brought must not be counted for minutes after it has gone.
+static uint32_t level_after(uint32_t capacity, uint32_t level, uint32_t peak_rps)
+{
+    uint32_t least = 1;
+    while (least < level - 1 &&
+           (uint64_t)peak_rps * LOAD_STEPS * 4 > (uint64_t)capacity * (4 * least - 1))
+        least++;
+    return least;
+}
+
 void load_advance(Step *step)
 {
     Self *self = &step->state->self;
@@ -94,10 +105,13 @@ void load_advance(Step *step)
         self->load_low_since = MONO_NEVER;
     } else if (self->load_low_since.ns == INT64_MAX) {
         self->load_low_since = step->now;
+        self->load_low_peak = self->load_rps;
     } else if (mono_since(step->now, self->load_low_since) >= LOAD_FALL_NS) {
-        level--;
-        self->load_low_since = step->now;
+        level = level_after(capacity, level, self->load_low_peak);
+        self->load_low_since = MONO_NEVER;
     }
+    if (self->load_rps > self->load_low_peak)
+        self->load_low_peak = self->load_rps;
     self->load_level = level;
 }
 

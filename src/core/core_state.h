@@ -67,7 +67,8 @@ typedef struct Self {
     uint32_t load_rps;    // measured
     uint32_t load_level;
     Mono load_low_since;
-    int64_t reset_stamp; // newest reset of flaps that was applied
+    uint32_t load_low_peak; // the most since then
+    int64_t reset_stamp;    // newest reset of flaps that was applied
     Mono reset_at;
     Wall wall;            // the fleet's wall clock at the last step, for expiry
     uint64_t plan_number; // of the next plan

@@ -86,7 +86,7 @@ const char *record_kind_name(RecordKind kind)
         "verdict_down", "verdict_up", "verdict_vetoed", "verdict_limited", "verdict_adopted",
         "vote_changed", "sick", "well", "alone", "together", "classes_changed", "replica_changed",
         "return_step", "return_failed", "error_rate", "slow", "spill", "overload", "intent_set",
-        "intent_expired", "config_changed", "plan_made", "loop_gap",
+        "intent_expired", "config_changed", "plan_made", "loop_gap", "intent_refused",
     };
     return (unsigned)kind < RECORD_KIND_MAX ? names[kind] : "?";
 }

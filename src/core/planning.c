@@ -35,6 +35,15 @@ static void fill_facts(const Tables *tables, uint32_t gateway, Mono now, Gateway
         gateway != tables->own && tables_votes(tables, tables->own)[gateway].vote == VOTE_DOWN;
 }
 
+// Probes hear nothing of a gateway that answers after 5 s, as of one that hangs. What tells them
+// apart are the requests of users: here or there one of them succeeded lately.
+static bool still_serves(const Tables *tables, uint32_t gateway, Mono now)
+{
+    Tally tally;
+    views_tally(tables, &tables->fresh, gateway, &tally);
+    return mono_since(now, tally.newest_success) <= 2 * tables->model->health.slow_ns;
+}
+
 // Held because its answers come too late, and the others could not carry its load: a slow answer is
 // better than none. It keeps half its share. What is drained is no room for others, what refuses
 // connections is not slow (path.c), and the load of a dead agent is in the others' loads already.
@@ -48,7 +57,7 @@ static void keep_overloaded(const Tables *tables, const IntentSet *intents, Mono
             continue;
         if (view_fresh(tables, g, now))
             facts[g].load_rps = gateway_load_rps(tables, g);
-        if (capacity_fits_without(facts, n, g))
+        if (!still_serves(tables, g, now) || capacity_fits_without(facts, n, g))
             continue;
         facts[g].state = HEALTH_UP;
         facts[g].share_ppm = OVERLOAD_SHARE_PPM;

@@ -8,6 +8,8 @@
 
 #define ALONE_BOOT_NS (3 * NS_PER_S) // a fresh start knows no holds
 #define ALONE_END_NS NS_PER_S        // together for so long, then verdicts are taken over
+#define ADOPT_NS                                                                                   \
+    (5 * NS_PER_S) // and so long where the peers did not agree among themselves at first
 #define ADOPT_PEERS_MIN 2
 #define JOIN_NS (2 * NS_PER_S)
 #define RESET_DEAF_NS (3 * NS_PER_S) // peers that have not heard of the reset yet
@@ -276,6 +278,13 @@ static void advance_alone(Step *step)
         for (uint32_t g = 0; g < step->model->n_regions; g++)
             adopt(step, g);
     }
+    // What it held alone and still holds; what it has judged since then was in company. (What the
+    // others hold and it does not: joins_the_others.)
+    bool young = !self->alone && mono_since(step->now, self->together_at) <= ADOPT_NS;
+    for (uint32_t g = 0; g < step->model->n_regions && young; g++)
+        if (step->state->verdicts[g].held &&
+            step->state->verdicts[g].last_change.ns < self->together_at.ns)
+            adopt(step, g);
 }
 
 // Order needs no quorum: half of the fresh observers (sick ones too) say DOWN, or, while this agent

@@ -134,19 +134,51 @@ int wishes_event(Step *step, const Intent *intent, Error *reterr)
     return 0;
 }
 
+// A stamp that no clock can have made yet. Taken in, it could never be replaced: the next writer
+// has to go beyond it, and beyond the last one there is nothing. Both clocks, the writer's and this
+// one, may be off by max_skew (a writer that is farther off makes no stamps). The wish is not lost:
+// reports repeat it, so an agent whose own clock was behind takes it later.
+static bool is_from_the_future(Step *step, const Intent *intent)
+{
+    Self *self = &step->state->self;
+    int64_t ahead = lww_stamp_wall(intent->stamp).ns - self->wall.ns;
+    if (self->wall.ns < 0 || ahead <= 2 * step->model->clock_max_skew_ns)
+        return false;
+    if (intent->stamp > self->future_stamp) {
+        self->future_stamp = intent->stamp;
+        step_record(step, RECORD_INTENT_REFUSED,
+                    arena_printf(step->arena, "intent:%s", intent->target),
+                    arena_printf(step->arena,
+                                 "%s by %s: its stamp is %lld ms ahead of this clock, at most %lld",
+                                 intent_kind_name(intent->kind), intent->author,
+                                 (long long)(ahead / NS_PER_MS),
+                                 (long long)(2 * step->model->clock_max_skew_ns / NS_PER_MS)));
+    }
+    return true;
+}
+
 void wishes_absorb(Step *step, const Report *report)
 {
     Wall wall = step->state->self.wall;
-    bool news = false;
-    for (uint32_t i = 0; i < report->n_intents && !step->failed; i++)
-        if (intent_set_is_news(step->intents, &report->intents[i], wall)) {
-            news = true;
-            record_set(step, &report->intents[i]);
+    uint32_t n = 0;
+    Intent *news = NULL;
+    for (uint32_t i = 0; i < report->n_intents && !step->failed; i++) {
+        const Intent *intent = &report->intents[i];
+        if (!intent_set_is_news(step->intents, intent, wall) || is_from_the_future(step, intent))
+            continue;
+        if (news == NULL)
+            news = arena_new_array(step->arena, Intent, report->n_intents);
+        if (news == NULL) {
+            step->failed = true;
+            return;
         }
+        news[n++] = *intent;
+        record_set(step, intent);
+    }
     IntentSet *set = NULL;
-    if (!news)
+    if (n == 0)
         return;
-    if (intent_set_with(step->intents, report->intents, report->n_intents, wall, false, &set) < 0)
+    if (intent_set_with(step->intents, news, n, wall, false, &set) < 0)
         step->failed = true;
     else if (set != NULL)
         take(step, set);

@@ -30,7 +30,8 @@
     X(INTENT_EXPIRED, "intent expired")                                                            \
     X(CONFIG_CHANGED, "configuration changed")                                                     \
     X(PLAN_MADE, "plan made")                                                                      \
-    X(LOOP_GAP, "event loop was frozen")
+    X(LOOP_GAP, "event loop was frozen")                                                           \
+    X(INTENT_REFUSED, "intent refused")
 
 typedef enum RecordKind {
 #define X(name, text) RECORD_##name,

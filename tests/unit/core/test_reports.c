@@ -238,6 +238,88 @@ static void test_joins_what_most_peers_hold(void **state)
     assert_int_equal(core->tables->live.verdicts[3].cause, VERDICT_CAUSE_ADOPTED);
 }
 
+// What the agent before the one that is there now said, and the network kept.
+static void test_report_of_an_earlier_boot(void **state)
+{
+    (void)state;
+    const Peer *peer = &core->tables->live.peers[1];
+    report.plan_number = 1;
+    step(&report);
+    Report late = report;
+    late.sequence = 12;
+    late.plan_number = 2;
+    report.boot = views[0].boot = 50; // a new agent, its counter begins again
+    report.sequence = views[0].sequence = 1;
+    report.plan_number = 3;
+    now = mono_add(now, 100 * MS);
+    step(&report);
+    assert_int_equal(peer->plan_number, 3);
+    step(&late);
+    assert_int_equal(peer->plan_number, 3);
+    assert_int_equal(peer->boot, 50);
+    report.boot = views[0].boot = 51; // and one more
+    step(&report);
+    step(&late);
+    assert_int_equal(peer->boot, 51);
+    now = mono_add(now, 6 * NS_PER_S); // two agents in turns: the other one stays when one is gone
+    late.sequence = 40;
+    step(&late);
+    assert_int_equal(peer->boot, late.boot);
+    assert_int_equal(peer->plan_number, 2);
+}
+
+static int64_t stamp_at(int64_t ns)
+{
+    return ns / NS_PER_US << 8 | 2;
+}
+
+static void absorb_wish(Intent *wish, int64_t stamp, Wall wall, CoreUpdate *ret_update)
+{
+    wish->stamp = stamp;
+    report.sequence++;
+    report.n_intents = 1;
+    report.intents = wish;
+    CoreEvent event = {.now = now, .wall = wall, .kind = CORE_EVENT_REPORT, .u.report = &report};
+    arena_reset(arena);
+    assert_int_equal(core_step(core, arena, &event, ret_update, NULL), 0);
+}
+
+static uint32_t refusals(const CoreUpdate *update)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < update->n_records; i++)
+        n += update->records[i].kind == RECORD_INTENT_REFUSED;
+    return n;
+}
+
+// The last stamp there is could never be replaced: a drain for ever. What clocks can make is taken.
+static void test_stamps_from_the_future(void **state)
+{
+    (void)state;
+    const Wall wall = {1700000000 * NS_PER_S};
+    Intent wish = {.kind = INTENT_DRAIN,
+                   .target = "region:c0-r0",
+                   .region = "",
+                   .author = "eve",
+                   .reason = "for ever",
+                   .expires = {INT64_MAX}};
+    const Intent *intents;
+    CoreUpdate update;
+    fixture->model.clock_max_skew_ns = 500 * MS;
+    absorb_wish(&wish, INT64_MAX - 255 + 2, wall, &update);
+    assert_int_equal(core_intents(core, &intents), 0);
+    assert_int_equal(refusals(&update), 1);
+    absorb_wish(&wish, INT64_MAX - 255 + 2, wall, &update); // four times a second: said once
+    assert_int_equal(refusals(&update), 0);
+    absorb_wish(&wish, stamp_at(wall.ns + 1001 * MS), wall, &update);
+    assert_int_equal(core_intents(core, &intents), 0);
+    absorb_wish(&wish, stamp_at(wall.ns + 999 * MS), wall, &update);
+    assert_int_equal(core_intents(core, &intents), 1);
+    absorb_wish(&wish, stamp_at(wall.ns + 3000 * MS), wall_add(wall, 2500 * MS), &update);
+    assert_int_equal(core_intents(core, &intents), 1); // later it is no future any more
+    assert_int_equal(intents[0].stamp, stamp_at(wall.ns + 3000 * MS));
+}
+
 static void test_numbers_are_clamped(void **state)
 {
     (void)state;
@@ -359,6 +441,8 @@ int main(void)
         T(test_newest_table_wins),
         T(test_relay_does_not_shut_out_the_observer),
         T(test_joins_what_most_peers_hold),
+        T(test_report_of_an_earlier_boot),
+        T(test_stamps_from_the_future),
         T(test_numbers_are_clamped),
         T(test_nonsense_is_skipped),
         T(test_classes_and_clock),

@@ -282,6 +282,30 @@ static void test_overloaded_then_dead_gets_nothing(void **state)
     }
 }
 
+// Too slow, then silent. Probes cannot tell the two apart; that no user is served any more can.
+static void test_overloaded_then_hung_gets_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t g = 0; g < 6; g++)
+        planet_traffic(planet, g, g, 950, 0);
+    for (int64_t ms = 300; ms <= 8100; ms += 300) {
+        planet_slow(planet, 2, ms);
+        planet_run(planet, 1000);
+    }
+    planet_run(planet, 12000);
+    assert_int_equal(core_plan(planet_core(planet, 0))->gateways[2].state, HEALTH_UP);
+    planet_gateway(planet, 2, GATEWAY_HANGS);
+    planet_traffic(planet, 2, 2, 0, 0);
+    for (uint32_t g = 0; g < 6; g++)
+        if (g != 2)
+            planet_traffic(planet, g, g, 1000, 0); // and nobody has room for its load
+    planet_run(planet, 11500);
+    for (uint32_t a = 0; a < 6; a++) {
+        assert_int_equal(planet_held_mask(planet, a), 4);
+        assert_int_equal(core_plan(planet_core(planet, a))->gateways[2].state, HEALTH_DOWN);
+    }
+}
+
 static void test_overloaded_and_drained_stays_drained(void **state)
 {
     (void)state;
@@ -429,6 +453,7 @@ int main(void)
         F(test_no_removal_without_room),
         F(test_overloaded_gateway_keeps_half_its_share),
         F(test_overloaded_then_dead_gets_nothing),
+        F(test_overloaded_then_hung_gets_nothing),
         F(test_overloaded_and_drained_stays_drained),
         F(test_shed_then_held_is_held_like_others),
         F(test_floor_holds_half_at_most),

@@ -2,7 +2,6 @@
 // drill: see drill.h. The command line.
 #include "drill.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +14,6 @@
 #include "parse.h"
 
 #define REPEAT_MAX 1000
-
-_Static_assert(ERROR_INTERRUPTED == -EINTR, "one code for an interrupt");
 
 typedef struct Given {
     DrillGiven drill;

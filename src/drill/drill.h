@@ -2,12 +2,13 @@
 // drill: `wildcam drill NAME`: breaks something for real under camera traffic, measures what
 // clients saw, heals it, and holds the figures against the objectives in fleet.yaml and its own.
 #pragma once
+#include <errno.h>
 #include <stdint.h>
 
 #include "error.h"
 
 // The user ended it; everything was healed.
-#define ERROR_INTERRUPTED (-4) // -EINTR
+#define ERROR_INTERRUPTED (-EINTR)
 
 // One command to the supervisor of the fleet in `dir`, one JSON answer (malloced).
 typedef int DrillAsk(const char *dir, const char *command, int64_t timeout_ns, char **ret_answer,

@@ -2,8 +2,11 @@
 // drill_one: see drill_one.h.
 #include "drill_one.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 #include "alloc.h"
 #include "clock.h"
@@ -31,13 +34,32 @@ static int store(const DrillOptions *options, const DrillResult *result, Error *
     return 0;
 }
 
+// One drill at a time breaks a fleet. The guard of a killed drill keeps the lock until all is
+// undone.
+static int lock(const char *dir, int *ret_fd, Error *reterr)
+{
+    LayoutPath folder = layout_dir(dir, "drills");
+    int r = files_make_dirs(folder.text, 0755, reterr);
+    if (r < 0)
+        return r;
+    *ret_fd = open(folder.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_errno(reterr, errno, "%s", folder.text);
+    if (flock(*ret_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return error_set(reterr, ERROR_RUNNING, "another drill runs on the fleet in '%s'", dir);
+}
+
 int drill_one(const DrillOptions *options, DrillResult **ret_result, Error *reterr)
 {
     DrillResult *result CLEANUP(drill_one_freep) = alloc_zeroed(1, sizeof *result);
     if (result == NULL)
         return error_set(reterr, ERROR_MEMORY, "out of memory");
+    int locked CLEANUP(fd_closep) = -1;
     int r = drill_possible(options->row, reterr);
-    if (r < 0 || (r = drill_run(options, &result->report, reterr)) < 0)
+    if (r < 0 || (r = lock(options->dir, &locked, reterr)) < 0)
+        return r;
+    if ((r = drill_run(options, &result->report, reterr)) < 0)
         return error_wrap(reterr, r, "drill '%s'", options->row->name);
     result->n_objectives =
         drill_objectives(&result->report, options->row, &options->conf->objectives,

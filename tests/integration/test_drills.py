@@ -116,6 +116,8 @@ def test_a_killed_drill_heals(quick, args, broken):
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         until(lambda: broken(quick), f"{args[0]} has begun", 90)
+        other = quick.wildcam("drill", "agent-down", "--region", "eastus", check=False)
+        assert other.returncode == 1 and "another drill runs" in other.stderr
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -30,7 +30,7 @@ typedef struct Search {
     double end_s;
     double told_s;
     bool terminal, json;
-    char name[64], problem[512];
+    char name[64], problem[512], default_file[80];
     const char *file;
 } Search;
 
@@ -107,7 +107,7 @@ static void print_json(const Search *search, const SimShrink *shrink)
 
 static int report(Search *search, SimShrink *shrink, Error *reterr)
 {
-    Buf text = BUF_INIT(0), timeline = BUF_INIT(64U << 20);
+    Buf text = BUF_INIT(0);
     Error err = ERROR_INIT;
     SimRunResult result;
     shrink->options.timeline = NULL;
@@ -130,7 +130,6 @@ static int report(Search *search, SimShrink *shrink, Error *reterr)
                      search->schedules, search->problem, buf_text(&text), shrink->runs,
                      search->file, search->file, shrink->options.seed);
     buf_done(&text);
-    buf_done(&timeline);
     return r < 0 ? r : SIM_EXIT_NOT_HELD;
 }
 
@@ -138,7 +137,6 @@ static int run(Search *search, Error *reterr)
 {
     SimScenario scenario;
     SimRunOptions options = {0};
-    char file[80];
     if (find(search, &scenario, &options) == 0) {
         tell_end(search);
         if (search->json)
@@ -155,8 +153,8 @@ static int run(Search *search, Error *reterr)
     while (!interrupted && sim_shrink_step(&shrink) > 0)
         tell(search, &shrink);
     if (search->file == NULL) {
-        (void)snprintf(file, sizeof file, "%s.yaml", search->name);
-        search->file = file;
+        (void)snprintf(search->default_file, sizeof search->default_file, "%s.yaml", search->name);
+        search->file = search->default_file;
     }
     return report(search, &shrink, reterr);
 }

@@ -3,10 +3,12 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 
 import clipage
 from fleetkit import BUILD
+from waiting import until
 
 WILDCAM = str(pathlib.Path(BUILD) / "wildcam")
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/simulator.md"
@@ -74,6 +76,21 @@ def test_search_finds_nothing_in_a_second(tmp_path):
     told = json.loads(done.stdout)
     assert told["found"] is None and told["schedules"] > 0 and told["virtual_ms"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def catches_sigint(pid):
+    mask = re.search(r"^SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]
+    return int(mask, 16) >> (signal.SIGINT - 1) & 1
+
+
+def test_interrupted_search_says_what_it_did(tmp_path):
+    search = subprocess.Popen([WILDCAM, "sim", "search", "--minutes", "100", "--seed", "3", "--json"], cwd=tmp_path,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    until(lambda: catches_sigint(search.pid), "the search handles SIGINT")
+    search.send_signal(signal.SIGINT)
+    out, _ = search.communicate(timeout=60)
+    assert search.returncode == 0
+    assert json.loads(out)["found"] is None
 
 
 def test_hours():

@@ -3,8 +3,12 @@
 // table of checks (doctor.c); a check looks at one thing and says at least one finding about it.
 // Nothing is changed and nothing is waited for longer than a few seconds.
 //
-//   doctor_machine.c  programs, packages, rights, limits, clock    doctor_files.c  DIR: space,
-//   modes, doctor_fleet.c    what runs                                    certificates, leftovers
+//   doctor_machine.c    packages, rights, limits, clock
+//   doctor_files.c      DIR: room, modes, certificates
+//   doctor_leftovers.c  what the killed left behind
+//   doctor_programs.c   what runs
+//   doctor_fleet.c      what the agents say
+//   doctor_databases.c  what the databases say
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -64,8 +68,9 @@ void doctor_say(Doctor *doctor, DoctorLevel level, const char *fix, const char *
     __attribute__((format(printf, 4, 5)));
 // DIR/REGION paths as the user can name them.
 LayoutPath doctor_path(const Doctor *doctor, const char *region, const char *name);
-// Runs a program (127: it is not there) without a shell for a few seconds at most; its output, both streams, cut to
-// `size`. Its exit code, or a negative number when it could not be run or did not end.
+// Runs a program (127: it is not there) without a shell for a few seconds at most; its output, both
+// streams, cut to `size`. Its exit code, or a negative number when it could not be run or did not
+// end.
 int doctor_run(const char *const *argv, char *text, size_t size);
 
 // doctor_machine.c
@@ -84,12 +89,14 @@ void doctor_fleet_file(Doctor *doctor);
 void doctor_disk(Doctor *doctor);
 void doctor_secrets(Doctor *doctor);
 void doctor_certificates(Doctor *doctor);
+// doctor_leftovers.c
 void doctor_leftovers(Doctor *doctor);
 void doctor_push(Doctor *doctor);
-// doctor_fleet.c
+// doctor_programs.c
 void doctor_running(Doctor *doctor);
 void doctor_region_programs(Doctor *doctor);
 void doctor_stopped(Doctor *doctor);
+// doctor_fleet.c
 void doctor_agents(Doctor *doctor);
 void doctor_gateways(Doctor *doctor);
 void doctor_plans(Doctor *doctor);
@@ -97,4 +104,5 @@ void doctor_replicas(Doctor *doctor);
 void doctor_clocks(Doctor *doctor);
 void doctor_peers(Doctor *doctor);
 void doctor_alarms(Doctor *doctor);
+// doctor_databases.c
 void doctor_databases(Doctor *doctor);

@@ -4,39 +4,15 @@
 // or every region that got it has got the old one back.
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc.h"
 #include "clock.h"
-#include "conf_diff.h"
-#include "control.h"
 #include "files.h"
-#include "fleet_view.h"
 #include "parse.h"
-#include "plan_effects.h"
-#include "push_report.h"
-#include "push_rules.h"
-#include "push_verb.h"
-#include "tell.h"
+#include "push_run.h"
 
 #define WATCH_NS (15 * NS_PER_S)
 #define BASE_NS NS_PER_S // what is usual at an edge is measured for so long
-
-typedef struct Push {
-    const PushOptions *options;
-    Context context;
-    FILE *out; // progress
-    int lock;
-    int64_t watch_ns;
-    PushFile accepted, new;
-    bool *staged; // [n_regions]: had another file than the accepted one when we came
-    uint32_t *order, n_order;
-    int first; // region that was asked for, or -1
-    PushLooks looks;
-    Buf restart;
-    PushReport report;
-    Mono begun;
-} Push;
 
 static volatile sig_atomic_t interrupted;
 
@@ -53,159 +29,11 @@ static void catch_interrupts(void)
     (void)sigaction(SIGHUP, &action, NULL);
 }
 
-static const char *name_of(const Push *push, uint32_t region)
-{
-    return push->context.conf->model.regions[region].name;
-}
-
-static uint32_t n_regions(const Push *push)
-{
-    return push->context.conf->model.n_regions;
-}
-
-// --- Before anything is touched ---
-
-void push_order(const Model *model, const uint64_t *load_rps, int first, uint32_t *ret_order)
-{
-    uint32_t start = first >= 0 ? (uint32_t)first : 0, n = 0;
-    for (uint32_t i = 0; first < 0 && i < model->n_regions; i++)
-        if (load_rps[i] < load_rps[start])
-            start = i;
-    ret_order[n++] = start;
-    for (uint32_t c = 0; c <= model->n_clouds; c++) { // first its own cloud, then the others
-        uint32_t cloud = c == 0 ? model->regions[start].cloud : c - 1;
-        if (c > 0 && cloud == model->regions[start].cloud)
-            continue;
-        for (uint32_t i = 0; i < model->n_regions; i++)
-            if (i != start && model->regions[i].cloud == cloud)
-                ret_order[n++] = i;
-    }
-}
-
-static int refuse(Push *push, Error *reterr, const char *reason, const char *hint)
-{
-    push->report.result = "refused";
-    push->report.reason = reason;
-    int r = error_set(reterr, ERROR_NOT_HELD, "not done: %s", reason);
-    return hint != NULL ? error_hint(reterr, r, "%s", hint) : r;
-}
-
-static bool any_staged(const Push *push)
-{
-    for (uint32_t i = 0; i < n_regions(push); i++)
-        if (push->staged[i])
-            return true;
-    return false;
-}
-
-static int say_half_way(Push *push, Error *reterr)
-{
-    int r = push_look(&push->context, push->looks.now, reterr);
-    if (r < 0)
-        return r;
-    (void)fprintf(push->out, "a push was left half-way:\n");
-    push_tell_where(&push->context, push->looks.now, push->out);
-    return refuse(push, reterr, "a push was left half-way, so regions run different files",
-                  "'wildcam config push --continue' goes on with it, '--back' takes it back.");
-}
-
-static int load_new(Push *push, Error *reterr)
-{
-    const char *file = push->options->file != NULL ? push->options->file : "fleet.yaml";
-    Conf *conf CLEANUP(conf_freep) = NULL; // says every problem
-    int r = context_load(file, &conf, reterr);
-    push->report.file = file;
-    return r < 0 ? r : push_file_load(file, &push->new, reterr);
-}
-
-static int show_change(Push *push, Error *reterr)
-{
-    Buf text CLEANUP(buf_done) = BUF_INIT(16U << 20);
-    int r = conf_diff(push->accepted.conf, push->new.conf, &text);
-    if (r == 0)
-        r = push_rules_restart(buf_text(&text), &push->restart);
-    if (r < 0)
-        return error_wrap(reterr, r, "compare");
-    push->report.restart = buf_text(&push->restart);
-    if (push->restart.len > 0) {
-        (void)fprintf(push->out, "%s", buf_text(&push->restart));
-        return refuse(push, reterr, "this change needs a restart of the fleet",
-                      "'wildcam down', then 'wildcam up --fleet FILE'; or push the rest alone.");
-    }
-    const Model *old = &push->accepted.conf->model, *new = &push->new.conf->model;
-    (void)fprintf(push->out, "%s", text.len > 0 ? buf_text(&text) : "comments and layout only\n");
-    if (new->generation <= old->generation)
-        (void)fprintf(stderr,
-                      "note: fleet.generation is %u, and %u runs: raise it, or 'status' shows no "
-                      "difference\n",
-                      new->generation, old->generation);
-    return plan_effects_print(old, new, push->out, reterr);
-}
-
-// A push needs every region: one that is away would come back with the old file.
-static int check_health(Push *push, Error *reterr)
-{
-    static char text[256];
-    int r = push_look(&push->context, push->looks.first, reterr);
-    json_t *view = r < 0 ? NULL : fleet_view_merge(push->context.conf, push->looks.first);
-    if (r == 0 && view == NULL)
-        r = error_set(reterr, ERROR_MEMORY, "push");
-    for (uint32_t i = 0; r == 0 && i < n_regions(push); i++) {
-        char why[160];
-        if (fleet_view_healthy(view, i, why, sizeof why))
-            continue;
-        (void)snprintf(text, sizeof text, "%s is not healthy: %s", name_of(push, i), why);
-        r = refuse(push, reterr, text, "A push needs every region; 'wildcam status' shows more.");
-    }
-    json_decref(view);
-    return r;
-}
-
-static void make_order(Push *push)
-{
-    uint32_t n = n_regions(push), k = 0;
-    uint64_t loads[BOUND_REGIONS] = {0};
-    uint32_t order[BOUND_REGIONS];
-    for (uint32_t i = 0; i < n; i++) {
-        size_t g;
-        const json_t *item;
-        json_array_foreach(json_object_get(push->looks.first[i].body, "gateways"), g, item)
-        {
-            const char *region = json_string_value(json_object_get(item, "region"));
-            if (region != NULL && strcmp(region, name_of(push, i)) == 0)
-                loads[i] = (uint64_t)json_integer_value(json_object_get(item, "load_rps"));
-        }
-    }
-    push_order(&push->context.conf->model, loads, push->first, order);
-    for (uint32_t i = 0; i < n; i++) // those of a push that goes on come first
-        if (push->staged[order[i]])
-            push->order[k++] = order[i];
-    for (uint32_t i = 0; i < n; i++)
-        if (!push->staged[order[i]] && (push->first < 0 || order[i] == (uint32_t)push->first))
-            push->order[k++] = order[i];
-    push->n_order = k;
-}
-
-static int ask(Push *push, Error *reterr)
-{
-    (void)fprintf(push->out,
-                  "\nOrder, each watched for %lld s:", (long long)(push->watch_ns / NS_PER_S));
-    for (uint32_t i = 0; i < push->n_order; i++)
-        (void)fprintf(push->out, " %s", name_of(push, push->order[i]));
-    (void)fprintf(push->out, "\n");
-    if (tell_agreed(push->options->yes))
-        return 0;
-    push->report.result = "refused";
-    push->report.reason = "nobody agreed";
-    return error_hint(reterr, error_set(reterr, ERROR_USAGE, "not done"),
-                      "Without a terminal say --yes.");
-}
-
 // --- Region by region ---
 
 static int go_back(Push *push, Error *reterr)
 {
-    uint32_t lost = 0, n = n_regions(push);
+    uint32_t lost = 0, n = push_n_regions(push);
     for (uint32_t k = n; k-- > 0;) {
         uint32_t region = k < push->n_order ? push->order[k] : n;
         PushFailure failure;
@@ -214,11 +42,11 @@ static int go_back(Push *push, Error *reterr)
         push->report.regions[region].back =
             push_give(&push->context, region, &push->accepted, NULL, &failure) == 0;
         if (push->report.regions[region].back) {
-            push_tell(push->out, push->begun, name_of(push, region), "runs the old file again");
+            push_tell(push->out, push->begun, push_name(push, region), "runs the old file again");
             continue;
         }
         lost++;
-        push_tell(push->out, push->begun, name_of(push, region),
+        push_tell(push->out, push->begun, push_name(push, region),
                   "has got the old file, but not all of it uses it: %s: %s", failure.check,
                   failure.text);
     }
@@ -233,7 +61,7 @@ static int go_back(Push *push, Error *reterr)
 static int fail(Push *push, int code, Error *reterr)
 {
     const PushFailure *failure = &push->report.failure;
-    const char *name = name_of(push, failure->region);
+    const char *name = push_name(push, failure->region);
     push->report.result = "back";
     push_tell(push->out, push->begun, name, "%s: %s; going back", failure->check, failure->text);
     int r = go_back(push, reterr);
@@ -266,7 +94,7 @@ static int give_one(Push *push, uint32_t index)
     if (r < 0)
         return r;
     told->took_ms = mono_since(clock_mono(), begun) / NS_PER_MS;
-    push_tell(push->out, push->begun, name_of(push, region), "runs it");
+    push_tell(push->out, push->begun, push_name(push, region), "runs it");
     bool more_staged =
         index + 1 < push->n_order && push->staged[region] && push->staged[push->order[index + 1]];
     if (more_staged)
@@ -276,7 +104,7 @@ static int give_one(Push *push, uint32_t index)
     if (r < 0)
         return r;
     *failure = (PushFailure){0};
-    push_tell(push->out, push->begun, name_of(push, region), "is as well as before");
+    push_tell(push->out, push->begun, push_name(push, region), "is as well as before");
     return 0;
 }
 
@@ -284,16 +112,16 @@ static int finish(Push *push, Error *reterr)
 {
     const char *dir = push->options->dir;
     uint32_t with = 0;
-    for (uint32_t i = 0; i < n_regions(push); i++)
+    for (uint32_t i = 0; i < push_n_regions(push); i++)
         with += push->staged[i] || push->report.regions[i].given;
-    if (with < n_regions(push)) {
+    if (with < push_n_regions(push)) {
         push->report.result = "staged";
         (void)fprintf(push->out,
                       "%u of %u regions run it.\n"
                       "  the others:  wildcam config push --continue%s%s\n"
                       "  back:        wildcam config push --back%s%s\n",
-                      with, n_regions(push), dir != NULL ? " --dir " : "", dir != NULL ? dir : "",
-                      dir != NULL ? " --dir " : "", dir != NULL ? dir : "");
+                      with, push_n_regions(push), dir != NULL ? " --dir " : "",
+                      dir != NULL ? dir : "", dir != NULL ? " --dir " : "", dir != NULL ? dir : "");
         return 0;
     }
     LayoutPath from;
@@ -335,10 +163,10 @@ static int take_back(Push *push, Error *reterr)
 {
     catch_interrupts(); // and do not care: this is the way back
     push->begun = clock_mono();
-    push->report.result = any_staged(push) ? "back" : "unchanged";
-    if (!any_staged(push))
+    push->report.result = push_any_staged(push) ? "back" : "unchanged";
+    if (!push_any_staged(push))
         (void)fprintf(push->out, "nothing to take back: every region runs the accepted file\n");
-    for (uint32_t i = 0; i < n_regions(push); i++) {
+    for (uint32_t i = 0; i < push_n_regions(push); i++) {
         push->report.regions[i] = (PushRegion){.given = push->staged[i], .took_ms = -1};
         if (push->staged[i])
             push->order[push->n_order++] = i;
@@ -351,15 +179,15 @@ static int choose_new(Push *push, int found, Error *reterr)
     if (push->options->go_on) {
         if (found < 0)
             return found;
-        if (any_staged(push))
+        if (push_any_staged(push))
             return 0; // push->new is what push_find_staged found
         return error_set(reterr, ERROR_NOT_FOUND, "no push is on its way");
     }
-    if (any_staged(push)) {
+    if (push_any_staged(push)) {
         error_done(reterr);
-        return say_half_way(push, reterr);
+        return push_say_half_way(push, reterr);
     }
-    return load_new(push, reterr);
+    return push_load_new(push, reterr);
 }
 
 static int run(Push *push, Error *reterr)
@@ -379,10 +207,10 @@ static int run(Push *push, Error *reterr)
         (void)fprintf(push->out, "no difference: every region runs this file\n");
         return 0;
     }
-    if ((r = show_change(push, reterr)) < 0 || (r = check_health(push, reterr)) < 0)
+    if ((r = push_show_change(push, reterr)) < 0 || (r = push_check_health(push, reterr)) < 0)
         return r;
-    make_order(push);
-    r = ask(push, reterr);
+    push_make_order(push);
+    r = push_ask(push, reterr);
     return r < 0 ? r : give_all(push, reterr);
 }
 
@@ -405,9 +233,9 @@ static int open_all(Push *push, Error *reterr)
         r = push_looks_new(&push->context, &push->looks, reterr);
     if (r < 0)
         return r;
-    push->staged = alloc_zeroed(n_regions(push), sizeof *push->staged);
-    push->order = alloc_zeroed(n_regions(push), sizeof *push->order);
-    push->report.regions = alloc_zeroed(n_regions(push), sizeof *push->report.regions);
+    push->staged = alloc_zeroed(push_n_regions(push), sizeof *push->staged);
+    push->order = alloc_zeroed(push_n_regions(push), sizeof *push->order);
+    push->report.regions = alloc_zeroed(push_n_regions(push), sizeof *push->report.regions);
     push->report.from = &push->accepted;
     return push->staged != NULL && push->order != NULL && push->report.regions != NULL
                ? 0

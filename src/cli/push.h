@@ -4,7 +4,8 @@
 // the accepted one is in the middle of a push, whoever was killed or away meanwhile, and the file
 // of that push is the copy itself.
 //
-//   push.c          the verb: checks, question, order of the regions, the way back, the report
+//   push.c          the verb: region by region, the way back, the report
+//   push_before.c   checks, question, order of the regions
 //   push_state.c    the files in DIR, who runs which, one push at a time
 //   push_region.c   one region takes a file: agent, plan, nginx.conf, nginx
 //   push_watch.c    looks at the fleet for a while and judges (push_judge.h)

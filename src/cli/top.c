@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -19,6 +18,7 @@
 #include "http_client.h"
 #include "parse.h"
 #include "top_rates.h"
+#include "top_terminal.h"
 
 #define TICK_MS 1000
 #define ASK_NS (900 * NS_PER_MS)
@@ -50,52 +50,7 @@ struct Top {
     TopLook look;
 };
 
-// --- The terminal ---
-
-static struct termios saved_terminal;
-static volatile sig_atomic_t terminal_taken, keys_taken;
-
-#define ENTER "\033[?1049h\033[?25l"
-#define LEAVE "\033[?25h\033[?1049l"
-
-static void take_terminal(const Top *top)
-{
-    if (!top->terminal)
-        return;
-    if (top->keyboard && tcgetattr(STDIN_FILENO, &saved_terminal) == 0) {
-        struct termios raw = saved_terminal;
-        raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
-        raw.c_cc[VMIN] = 0;
-        raw.c_cc[VTIME] = 0;
-        keys_taken = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
-    }
-    terminal_taken = 1;
-    (void)!write(STDOUT_FILENO, ENTER, sizeof ENTER - 1);
-}
-
-// Also from a handler of a crash: nothing but calls that may be made there.
-static void give_terminal_back(void)
-{
-    if (keys_taken)
-        (void)tcsetattr(STDIN_FILENO, TCSANOW, &saved_terminal);
-    if (terminal_taken)
-        (void)!write(STDOUT_FILENO, LEAVE, sizeof LEAVE - 1);
-    keys_taken = terminal_taken = 0;
-}
-
-static void on_crash(int number)
-{
-    give_terminal_back();
-    (void)raise(number); // the handler is gone by now (SA_RESETHAND)
-}
-
-static void catch_crashes(void)
-{
-    static const int NUMBERS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    const struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
-    for (size_t i = 0; i < ARRAY_SIZE(NUMBERS); i++)
-        (void)sigaction(NUMBERS[i], &action, NULL);
-}
+// --- A frame ---
 
 static void read_size(Top *top)
 {
@@ -112,8 +67,6 @@ static void read_size(Top *top)
     top->look.columns = known ? size.ws_col : 80;
     top->look.rows = known && size.ws_row > 0 ? size.ws_row : 24;
 }
-
-// --- A frame ---
 
 static void show(Top *top, const Buf *text)
 {
@@ -276,9 +229,9 @@ static void on_signal(uv_signal_t *handle, int number)
     Top *top = handle->data;
     if (number == SIGWINCH || number == SIGTSTP) {
         if (number == SIGTSTP) {
-            give_terminal_back();
+            top_terminal_give_back();
             (void)raise(SIGSTOP);
-            take_terminal(top);
+            top_terminal_take(top->keyboard);
         }
         read_size(top);
         draw(top);
@@ -335,10 +288,9 @@ static int run(Top *top, Error *reterr)
         top->look.keys = top->keyboard;
         read_size(top);
         if (top->terminal)
-            catch_crashes();
-        take_terminal(top);
+            top_terminal_take(top->keyboard);
         (void)uv_run(&top->loop, UV_RUN_DEFAULT);
-        give_terminal_back();
+        top_terminal_give_back();
     }
     close_loop(top);
     return r;

@@ -127,11 +127,10 @@ void traffic_projection_print(const json_t *preview, FILE *out)
     tell_table_print(&table, out);
 }
 
-// Takes away: shows what stays, refuses what would leave a service without capacity.
-static int judge(const Context *context, const json_t *preview, const TrafficWish *wish, bool force,
-                 FILE *out, Error *reterr)
+int traffic_judge(const Model *model, const json_t *preview, const TrafficWish *wish, bool force,
+                  FILE *out, Error *reterr)
 {
-    TrafficProjection projection = traffic_project(&context->conf->model, preview);
+    TrafficProjection projection = traffic_project(model, preview);
     traffic_projection_print(preview, out);
     (void)fprintf(out,
                   "%s %s: %llu of %llu requests/s of capacity stay; load now about %llu "
@@ -214,7 +213,7 @@ int traffic_look_ahead(const Context *context, const TrafficWish *wish, const ch
     if (r == 0 && moves)
         r = ask_preview(context, body, &preview, reterr);
     if (r == 0 && moves)
-        r = judge(context, preview, wish, force, out, reterr);
+        r = traffic_judge(&context->conf->model, preview, wish, force, out, reterr);
     json_decref(preview);
     json_decref(view);
     return r;

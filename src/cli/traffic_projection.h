@@ -31,6 +31,9 @@ typedef struct TrafficProjection {
 // `preview` is an agent's answer.
 TrafficProjection traffic_project(const Model *model, const json_t *preview);
 void traffic_projection_print(const json_t *preview, FILE *out);
+// Shows what would stay on `out`; ERROR_NOT_HELD for what takes too much and is not forced.
+int traffic_judge(const Model *model, const json_t *preview, const TrafficWish *wish, bool force,
+                  FILE *out, Error *reterr) MUST_CHECK;
 // `body` is the wish as it would be posted. Says on `out` what it would leave and on stderr what it
 // would not do; ERROR_NOT_HELD when a service would be left without capacity and `force` is not
 // given.

@@ -146,8 +146,7 @@ int verb_why(const Verb *verb, int argc, char **argv, Error *reterr)
         {"service", "NAME", "service (default: the first of fleet.yaml)", &service, NULL},
         {"class", "CLASS", "read or write (default read)", &class, NULL},
         {"region", "REGION", "ask this region's agent (default: any)", &region, NULL},
-        {"at", "TIME", "then, not now: 2026-11-23T14:00:00Z, or 5m for five minutes ago", &at,
-         NULL},
+        {"at", "TIME", "then: 2026-11-23T14:00:00Z, or 5m: so long ago", &at, NULL},
         {"dir", "DIR", "state folder (default ./run)", &dir, NULL},
         {"json", NULL, "for programs", NULL, &json},
     };

@@ -95,7 +95,7 @@ def test_unknown_options_name_the_allowed_ones(verb):
     (["traffic", "frob"], "unknown action 'frob'; allowed: drain, never, pin, weight, release, reset, list"),
     (["traffic", "drain"], "usage: wildcam traffic drain REGION|CLOUD"),
     (["traffic", "pin", "10.0.0.0/8"], "usage: wildcam traffic pin PREFIX REGION"),
-    (["region", "frob"], "unknown action 'frob'; allowed: kill, start, hang, resume, restart, signal"),
+    (["region", "frob"], "unknown action 'frob'; allowed: kill, start, hang, resume, halt, unhalt, restart"),
     (["region", "kill"], "something is missing"),
     (["config"], "something is missing"),
     (["config", "frob"], "unknown action 'frob'; allowed: check, diff, push"),
@@ -141,7 +141,9 @@ def test_up_and_config_without_a_file(tmp_path):
 
 # --- JSON against the page ---
 def test_units_stand_in_names():
-    assert set(clipage.json_parts()) == {"status", "why", "traffic", "config check", "config push", "doctor", "drill", "cameras", "region", "sim run", "sim search", "sim hours"}
+    assert set(clipage.json_parts()) == {"status", "why", "replay", "doctor", "traffic", "config push", "config check", "drill",
+                                         "drill all", "drill list", "fault list", "cameras", "region", "sim run", "sim search",
+                                         "sim hours"}
     for part in clipage.json_parts():
         for path, (_, _, unit) in clipage.fields(part).items():
             if unit:
@@ -363,6 +365,25 @@ def test_a_wish_expires_by_itself(calm):
     until(lambda: gateway(calm) == HOME, "it is over", 2 + EVERYWHERE)
     assert time.monotonic() - begun > 1
     until(lambda: wishes(calm) == [], "nobody shows it any more", EVERYWHERE)
+
+
+@pytest.mark.parametrize("away", ["us-west-2", "eastus", "us-east1"])
+def test_a_wish_is_made_while_a_region_is_away(calm, away):
+    """The first one that is asked, one in the middle, the last one. Who was away hears of it when it is back."""
+    def own_wishes():
+        done = subprocess.run(["curl", "-s", "-m", "1", "--unix-socket", calm.dir / away / "sock/agent.sock", "http://agent/v1/intents"],
+                              capture_output=True)
+        return [i["target"] for i in json.loads(done.stdout or "{}").get("intents", []) if i["kind"] == "weight"]
+    calm.control(f"signal {away} agent STOP")
+    try:
+        done = calm.wildcam("traffic", "weight", "westus2", "50%", "--reason", "away", "--yes")
+        assert "accepted by" in done.stdout and "PLAN AFTER" in done.stdout
+        assert wishes(calm) == [("weight", "region:westus2")]
+        assert "away" in calm.wildcam("traffic", "list").stdout
+    finally:
+        calm.control(f"signal {away} agent CONT")
+    until(lambda: own_wishes() == ["region:westus2"], "it has heard of it", 10 * SLOW)
+    calm.wildcam("traffic", "release", "westus2")
 
 
 def test_reset_and_a_release_of_nothing(calm):

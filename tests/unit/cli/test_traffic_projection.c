@@ -121,13 +121,40 @@ static void the_table_has_every_region(void **state)
     free(text);
 }
 
+static void too_much_is_refused_unless_forced(void **state)
+{
+    FILE *out = fopen("/dev/null", "w");
+    TrafficWish drain = {.kind = "drain", .target = "region:eastus"};
+    Error err = ERROR_INIT;
+    const Model *model = &conf->model;
+    set(2, "load_after_ppm", json_integer(1000000)); // full, and no more
+    assert_int_equal(traffic_judge(model, preview, &drain, false, out, &err), 0);
+    set(2, "load_after_ppm", json_integer(1010000));
+    assert_int_equal(traffic_judge(model, preview, &drain, false, out, &err), ERROR_NOT_HELD);
+    assert_non_null(strstr(error_text(&err), "westus2 would get 101 % of its capacity"));
+    assert_int_equal(traffic_judge(model, preview, &drain, true, out, &err), 0);
+    drain.kind = "release"; // gives back: never refused
+    assert_int_equal(traffic_judge(model, preview, &drain, false, out, &err), 0);
+    drain.kind = "never";
+    for (uint32_t i = 0; i < 6; i++)
+        set(i, "state_after", json_string("never"));
+    assert_int_equal(traffic_judge(model, preview, &drain, false, out, &err), ERROR_NOT_HELD);
+    assert_non_null(strstr(error_text(&err), "no region for read and write"));
+    error_done(&err);
+    (void)fclose(out);
+}
+
 int main(int argc, char **argv)
 {
     root = argv[1];
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(nothing_changes), TEST(drained_and_weighted),       TEST(services_left_alone),
-        TEST(strange_answers), TEST(the_table_has_every_region),
+        TEST(nothing_changes),
+        TEST(drained_and_weighted),
+        TEST(services_left_alone),
+        TEST(strange_answers),
+        TEST(the_table_has_every_region),
+        TEST(too_much_is_refused_unless_forced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,28 @@ static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t
                              held ? "held" : "released", tally->holders, of));
 }
 
+// At the removal limit two agents that saw the same failures in another order hold different ones,
+// and would for as long as these last. The minority gives up one that most do not hold; its votes
+// keep it behind the others. This agent counts here: of two halves neither is the minority, and
+// they would only change places.
+static bool make_room(Step *step, uint32_t gateway, const Tally *wanted)
+{
+    if (2 * wanted->holders <= wanted->together + 1)
+        return false;
+    for (uint32_t g = 0; g < step->model->n_regions; g++) {
+        const Verdict *verdict = &step->state->verdicts[g];
+        if (g == gateway || !verdict->held || mono_since(step->now, verdict->since) < JOIN_NS)
+            continue;
+        Tally tally;
+        views_tally(step->tables, &step->tables->fresh, g, &tally);
+        if (2 * (tally.holders + 1) >= tally.together + 1)
+            continue;
+        take_over(step, g, &tally, tally.together);
+        return true;
+    }
+    return false;
+}
+
 // A gateway that most of the peers have held for a while: their quorum, limits and evidence were as
 // good as this agent's, which may have ignored its own windows, or been within its removal gap. Not
 // what was held before this agent's own last change: there it has released before them.
@@ -151,10 +173,11 @@ static bool joins_the_others(Step *step, uint32_t gateway, const Tally *tally)
 {
     const Verdict *verdict = &step->state->verdicts[gateway];
     if (step->state->self.alone || tally->together < ADOPT_PEERS_MIN ||
-        2 * tally->holders <= tally->together || is_full(step) ||
+        2 * tally->holders <= tally->together ||
         mono_since(step->now, tally->peer_since) < JOIN_NS ||
         (verdict->last_change.ns != INT64_MIN && // ages of holds are upper bounds
-         tally->peer_since.ns <= mono_add(verdict->last_change, JOIN_NS).ns))
+         tally->peer_since.ns <= mono_add(verdict->last_change, JOIN_NS).ns) ||
+        (is_full(step) && !make_room(step, gateway, tally)))
         return false;
     take_over(step, gateway, tally, tally->together);
     return true;

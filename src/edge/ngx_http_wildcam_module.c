@@ -71,7 +71,7 @@ static ngx_http_module_t ngx_http_wildcam_module_ctx = {
     NULL,                             /* merge server configuration */
 
     ngx_http_wildcam_create_loc_conf, /* create location configuration */
-    NULL                              /* merge location configuration */
+    ngx_http_wildcam_merge_loc_conf   /* merge location configuration */
 };
 
 
@@ -234,6 +234,7 @@ ngx_http_wildcam_tick(ngx_event_t *ev)
     ngx_http_wildcam_purge_poll(now);
     ngx_http_wildcam_slots_tick(now);
     ngx_http_wildcam_counters_tick(now);
+    ngx_http_wildcam_leave_poll();
 
     ngx_add_timer(ev, NGX_HTTP_WILDCAM_TICK_MS);
 }

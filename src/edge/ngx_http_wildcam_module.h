@@ -11,6 +11,7 @@
 // - upstream.c: nginx's peer interface; what may be tried again
 // - context.c: what belongs to one request
 // - counters.c: the file that hands evidence to the agent
+// - leave.c: kept connections end before this nginx is replaced
 // - variables.c: $wildcam_*, trace context
 // - answers.c: the answers that nginx gives by itself
 //
@@ -46,8 +47,9 @@ typedef struct {
     ngx_str_t counters; /* folder of counter files; empty: private memory */
     ngx_str_t
         purge; /* file with the number of the last cache purge; empty: none */
-    ngx_str_t region; /* own */
-    ngx_str_t domain; /* TLS name of a gateway: REGION.gateway.DOMAIN */
+    ngx_str_t   region;    /* own */
+    ngx_str_t   domain;    /* TLS name of a gateway: REGION.gateway.DOMAIN */
+    ngx_array_t locations; /* of ngx_http_core_loc_conf_t *: all there are */
 } ngx_http_wildcam_main_conf_t;
 
 typedef enum {
@@ -258,5 +260,13 @@ ngx_http_wildcam_add_variables(ngx_conf_t *cf);
 /* answers.c */
 void
 ngx_http_wildcam_purge_poll(Mono now);
+
+/* leave.c. */
+
+char *
+ngx_http_wildcam_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+/* Will this worker be told to quit soon? */
+void
+ngx_http_wildcam_leave_poll(void);
 char *
 ngx_http_wildcam_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -74,6 +74,7 @@ static void start(Slots *slots, Slot *slot, Mono now)
 {
     Error err = ERROR_INIT;
     ready_reset(&slot->check);
+    upgrade_forget(slot);
     pid_t pid = slots_spawn(slots, (size_t)(slot - slots->items), NULL, 0, &err);
     if (pid < 0) {
         (void)snprintf(slot->detail, sizeof slot->detail, "%s", error_text(&err));
@@ -131,10 +132,6 @@ static void advance_one(Slots *slots, Slot *slot, Mono now)
         slot->kill_at = MONO_NEVER;
         (void)kill(slot->pid, SIGKILL); // it may not have a session of its own yet
         (void)kill(-slot->pid, SIGKILL);
-    }
-    if (slot->old_pid > 0 && slot->old_kill_at.ns <= now.ns) {
-        slot->old_kill_at = MONO_NEVER;
-        (void)kill(-slot->old_pid, SIGKILL);
     }
     if (slot->halting && slot->pid == 0 && slot->sweep.ns <= now.ns)
         sweep(slots, slot, now);
@@ -361,8 +358,6 @@ Mono slots_next(const Slots *slots, Mono now)
         const Slot *slot = &slots->items[i];
         if (slot->pid > 0)
             next = mono_min(next, slot->kill_at);
-        if (slot->old_pid > 0)
-            next = mono_min(next, slot->old_kill_at);
         if (slot->halting && slot->pid == 0)
             next = mono_min(next, slot->sweep);
         next = mono_min(next, upgrade_next(slot));

@@ -16,10 +16,12 @@
 #define SLOTS_GRACE_NS (3 * NS_PER_S)   // from the stop signal to SIGKILL
 #define SLOTS_SWEEP_NS (5 * NS_PER_MS) // between looks whether a halted program's children are gone
 #define SLOTS_UPGRADE_NS (30 * NS_PER_S) // until the new one must be ready
-#define SLOTS_DRAIN_NS (15 * NS_PER_S)   // from QUIT to SIGKILL of the one that handed over
+#define SLOTS_LEAVE_NS (1 * NS_PER_S)    // for clients of the one that handed over to hear of it
+#define SLOTS_DRAIN_NS (15 * NS_PER_S)   // from QUIT to its SIGKILL
 
 typedef enum UpgradePhase {
     UPGRADE_PHASE_NONE,
+    UPGRADE_PHASE_WAIT,    // for the one that handed over the last time
     UPGRADE_PHASE_STEP,    // the configuration is written again
     UPGRADE_PHASE_NEW,     // the new one has the sockets and starts beside the old one
     UPGRADE_PHASE_RESTART, // the old one ends, then the new one starts
@@ -42,8 +44,8 @@ typedef struct Slot {
     bool halting; // halted once it and its children are gone
     Mono sweep;
     SlotUpgrade upgrade;
-    pid_t old_pid; // handed over and drains; 0: none
-    Mono old_kill_at;
+    pid_t old_pid; // handed over, leaves and drains; 0: none
+    Mono old_quit_at, old_kill_at;
     ReadyCheck check;
     char detail[160];
 } Slot;

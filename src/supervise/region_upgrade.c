@@ -57,7 +57,7 @@ static void finish(Slots *slots, Slot *slot, const char *error)
 {
     UpgradePhase phase = slot->upgrade.phase;
     slot->upgrade = (SlotUpgrade){.phase = UPGRADE_PHASE_NONE};
-    if (phase != UPGRADE_PHASE_RESTART)
+    if (phase == UPGRADE_PHASE_STEP || phase == UPGRADE_PHASE_NEW)
         give_back_configuration(slot->program, error != NULL);
     if (phase == UPGRADE_PHASE_NEW && error != NULL) {
         write_pid(slot);
@@ -109,15 +109,14 @@ void upgrade_begin(Slots *slots, Slot *slot, Mono now)
         error = "it is halted: 'resume' starts it";
     else if (slot->state != PROGRAM_STATE_READY)
         error = "it is not ready: 'restart' starts it anew";
-    else if (slot->old_pid > 0)
-        error = "the one before it still finishes its requests: try again in some seconds";
     if (error != NULL) {
         slots_reply(slots, "upgrade", slot, error);
         return;
     }
     slot->upgrade = (SlotUpgrade){.deadline = mono_add(now, SLOTS_UPGRADE_NS), .look = now};
     if (slot->program->upgrade == PROGRAM_UPGRADE_HANDOVER) {
-        begin_handover(slots, slot);
+        slot->upgrade.phase = UPGRADE_PHASE_WAIT;
+        upgrade_advance(slots, slot, now);
         return;
     }
     if (slots_restart(slots, slot->program->name, now) == 0)
@@ -207,11 +206,45 @@ static bool new_is_ready(const Slot *slot)
            count_workers(program->counters, slot->upgrade.pid) >= program->workers;
 }
 
+static LayoutPath leaving_path(const Slot *slot)
+{
+    return layout_dir(slot->program->counters, "leaving");
+}
+
+void upgrade_forget(const Slot *slot)
+{
+    if (slot->program->counters != NULL)
+        (void)unlink(leaving_path(slot).text);
+}
+
+static void leave(Slot *slot, Mono now)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)slot->old_pid);
+    slot->old_quit_at = mono_add(now, SLOTS_LEAVE_NS);
+    slot->old_kill_at = mono_add(slot->old_quit_at, SLOTS_DRAIN_NS);
+    if (files_replace(leaving_path(slot).text, text, (size_t)n, &(FilesWrite){.no_sync = true},
+                      NULL) < 0)
+        slot->old_quit_at = now; // then it need not wait, either
+}
+
+// The one that handed over: what time brings.
+static void advance_old(Slot *slot, Mono now)
+{
+    if (slot->old_quit_at.ns <= now.ns) {
+        slot->old_quit_at = MONO_NEVER;
+        (void)kill(slot->old_pid, SIGQUIT);
+    }
+    if (slot->old_kill_at.ns <= now.ns) {
+        slot->old_kill_at = MONO_NEVER;
+        (void)kill(-slot->old_pid, SIGKILL);
+    }
+}
+
 // The new one is the program now; the old one finishes what it has.
 static void hand_over(Slots *slots, Slot *slot, Mono now)
 {
     slot->old_pid = slot->pid;
-    slot->old_kill_at = mono_add(now, SLOTS_DRAIN_NS);
     slot->pid = slot->upgrade.pid;
     slot->started = now;
     slot->restarts++;
@@ -219,7 +252,7 @@ static void hand_over(Slots *slots, Slot *slot, Mono now)
     slot->detail[0] = '\0';
     slot->state = PROGRAM_STATE_READY;
     if (slot->old_pid > 0)
-        (void)kill(slot->old_pid, SIGQUIT);
+        leave(slot, now);
     slots->changed(slots->context, slot);
     finish(slots, slot, NULL);
 }
@@ -227,8 +260,14 @@ static void hand_over(Slots *slots, Slot *slot, Mono now)
 void upgrade_advance(Slots *slots, Slot *slot, Mono now)
 {
     SlotUpgrade *upgrade = &slot->upgrade;
+    if (slot->old_pid > 0)
+        advance_old(slot, now);
     if (upgrade->phase == UPGRADE_PHASE_NONE)
         return;
+    if (upgrade->phase == UPGRADE_PHASE_WAIT && slot->old_pid == 0) {
+        begin_handover(slots, slot);
+        return;
+    }
     if (upgrade->phase == UPGRADE_PHASE_NEW && upgrade->look.ns <= now.ns) {
         upgrade->look = mono_add(now, LOOK_NS);
         if (new_is_ready(slot)) {
@@ -252,7 +291,7 @@ bool upgrade_takes_over(Slots *slots, Slot *slot, Mono now)
     if (slot->upgrade.phase != UPGRADE_PHASE_NEW || slots->stopping || slot->halting)
         return false;
     slot->old_pid = slot->pid;
-    slot->old_kill_at = MONO_NEVER;
+    slot->old_quit_at = slot->old_kill_at = MONO_NEVER;
     slot->pid = 0;
     return true;
 }
@@ -269,6 +308,7 @@ void upgrade_exited(Slots *slots, Slot *slot, pid_t pid, int status, Mono now)
     char text[160];
     if (slot->old_pid == pid) {
         slot->old_pid = 0;
+        upgrade_forget(slot);
         write_pid(slot);
     } else if (slot->upgrade.phase == UPGRADE_PHASE_STEP) {
         slot->upgrade.pid = 0;
@@ -287,9 +327,12 @@ void upgrade_exited(Slots *slots, Slot *slot, pid_t pid, int status, Mono now)
 
 Mono upgrade_next(const Slot *slot)
 {
-    if (slot->upgrade.phase == UPGRADE_PHASE_NONE)
-        return MONO_NEVER;
-    return slot->upgrade.phase == UPGRADE_PHASE_NEW
-               ? mono_min(slot->upgrade.deadline, slot->upgrade.look)
-               : slot->upgrade.deadline;
+    Mono next = MONO_NEVER;
+    if (slot->old_pid > 0)
+        next = mono_min(slot->old_quit_at, slot->old_kill_at);
+    if (slot->upgrade.phase != UPGRADE_PHASE_NONE)
+        next = mono_min(next, slot->upgrade.deadline);
+    if (slot->upgrade.phase == UPGRADE_PHASE_NEW)
+        next = mono_min(next, slot->upgrade.look);
+    return next;
 }

@@ -74,6 +74,22 @@ def test_broken_configuration_on_reload_changes_nothing(edge):
     assert edge.get("/api/detections").status == 200
 
 
+def test_an_edge_that_leaves_keeps_no_connection(edge):
+    """Before it is replaced; named by its master's pid, so that the one that comes is not meant."""
+    leaving = edge.dir / "counters/leaving"
+
+    def kept():
+        return edge.get("/api/detections").headers.get("connection", "").lower() != "close"
+    leaving.write_text(f"{edge.process.pid + 1}\n")
+    before = edge.counters()["sequence"]
+    edgekit.until(lambda: edge.counters()["sequence"] > before + 5, "it has looked")
+    assert kept()
+    leaving.write_text(f"{edge.process.pid}\n")
+    edgekit.until(lambda: not kept(), "its answers say so", 5)
+    assert edge.get("/api/detections").status == 200
+    leaving.unlink()
+
+
 def test_quiet_end(edge):
     with edgekit.Traffic(edge, clients=2) as traffic:
         traffic.wait_for(20)

@@ -361,9 +361,8 @@ void verdicts_reset_flaps(Step *step, int64_t stamp)
     withdraw_reset(step);
     for (uint32_t g = 0; g < step->model->n_regions; g++) {
         Verdict *verdict = &step->state->verdicts[g];
-        verdict->flaps = 0;
-        verdict->last_change = MONO_DISTANT;
-        if (verdict->held) // its hold is over; the votes still have to say UP for up_time
+        verdict->flaps = 0; // but the last change stays: what failed before it has been judged
+        if (verdict->held)  // its hold is over; the votes still have to say UP for up_time
             verdict->since = mono_add(step->now, -step->model->health.hold_ns);
         else
             verdict->step = RETURN_STEPS - 1;

@@ -121,6 +121,7 @@ def test_a_killed_drill_heals(quick, args, broken):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+    until(lambda: not broken(quick), f"{args[0]} is healed", 30)
     quick.wait_healthy(60)
     cameras = subprocess.run(["pgrep", "-f", f"wildcam-cameras.*{quick.dir}"], capture_output=True, text=True)
     assert cameras.stdout == ""

@@ -6,6 +6,11 @@
 #include "doctor.h"
 #include "pg_setup.h"
 
+static const char PSQL[] = PG_BIN "/psql";
+static const char QUERY[] =
+    "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', "
+    "'synchronous_commit', 'ssl', 'password_encryption')";
+
 static const struct {
     const char *name, *want, *why;
 } SETTINGS[] = {
@@ -48,11 +53,8 @@ static size_t look_at_database(Doctor *doctor, uint32_t index)
     if (layout_sockets(doctor->context.dir.text, region, &folder, NULL) < 0)
         return 0;
     (void)snprintf(port, sizeof port, "%u", doctor->context.conf->regions[index].database_port);
-    static const char QUERY[] =
-        "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', "
-        "'synchronous_commit', 'ssl', 'password_encryption')";
-    const char *const argv[] = {PG_BIN "/psql", "-XAt", "-h",        folder.text, "-p",  port, "-U",
-                                PG_OWNER,       "-d",   PG_DATABASE, "-c",        QUERY, NULL};
+    const char *const argv[] = {PSQL,     "-XAt", "-h",        folder.text, "-p",  port, "-U",
+                                PG_OWNER, "-d",   PG_DATABASE, "-c",        QUERY, NULL};
     int r = doctor_run(argv, text, sizeof text);
     if (r == 0)
         return look_at_settings(doctor, region, text);

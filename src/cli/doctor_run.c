@@ -63,8 +63,9 @@ NORETURN static void become(char *const *argv, int out)
 
 int doctor_run(const char *const *argv, char *text, size_t size)
 {
+    ASSERT(argv[0] != NULL);
     int fds[2];
-    char *copy[32];
+    char *copy[32] = {NULL};
     size_t n = 0;
     text[0] = '\0';
     for (; argv[n] != NULL && n + 1 < ARRAY_SIZE(copy); n++)

@@ -283,8 +283,8 @@ static int run(Top *top, Error *reterr)
 {
     int r = open_loop(top, reterr);
     if (r == 0) {
-        top->look.colour =
-            top->terminal && (getenv("NO_COLOR") == NULL || *getenv("NO_COLOR") == 0);
+        const char *no = getenv("NO_COLOR");
+        top->look.colour = top->terminal && (no == NULL || no[0] == '\0');
         top->look.keys = top->keyboard;
         read_size(top);
         if (top->terminal)
@@ -305,6 +305,7 @@ static int prepare(Top *top, const char *dir, Error *reterr)
     json_decref(answer);
     if (r < 0)
         return r;
+    ASSERT(top->context.conf != NULL);
     top->n = top->context.conf->model.n_regions;
     top->answers = alloc_zeroed(top->n, sizeof *top->answers);
     top->counters = alloc_zeroed(top->n, sizeof *top->counters);

@@ -71,12 +71,12 @@ static void leave(Worker *worker)
     worker->to = worker->from = -1;
     if (worker->pid > 0)
         (void)waitpid(worker->pid, NULL, 0);
-    worker->pid = 0;
 }
 
 static int start(const HoursWork *work, Worker *workers, uint32_t index, Error *reterr)
 {
     int there[2], back[2];
+    workers[index] = (Worker){.to = -1, .from = -1};
     if (pipe(there) < 0)
         return error_errno(reterr, errno, "start a worker");
     if (pipe(back) < 0) {

@@ -233,6 +233,35 @@ static void test_shedding_ends_five_seconds_after_its_cause(void **state)
     assert_false(verdict->shed);
 }
 
+// The own replicas fail a third of the requests, and region 0 takes itself out if it may.
+static bool withdrawn(void)
+{
+    Self *self = &core->tables->live.self;
+    window_clear(&self->served, now);
+    self->served.short_sum = (ErrorWindow){.n = 300, .k = 100, .buckets = 5};
+    Step step = {.core = core,
+                 .tables = core->tables,
+                 .state = &core->tables->live,
+                 .model = &fixture->model,
+                 .arena = arena,
+                 .now = now,
+                 .intents = core->intents};
+    withdraw_advance(&step);
+    assert_false(step.failed);
+    return self->withdrawn;
+}
+
+static void test_a_region_withdraws_while_a_floor_stays(void **state)
+{
+    (void)state;
+    for (uint32_t g = 3; g < 6; g++)
+        core->tables->live.verdicts[g].held = true;
+    assert_false(withdrawn());
+    assert_true(core->tables->live.self.withdraw_refused);
+    core->tables->live.verdicts[3].held = false;
+    assert_true(withdrawn());
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -252,6 +281,7 @@ int main(void)
         T(test_only_what_came_after_the_last_change),
         T(test_slow_for_a_while_is_shed),
         T(test_shedding_ends_five_seconds_after_its_cause),
+        T(test_a_region_withdraws_while_a_floor_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,7 +103,7 @@ int socket_place_take(SocketPlace *place, int *ret_listener, Error *reterr)
 
 void socket_place_give_back(SocketPlace *place)
 {
-    CLEANUP(fd_closep) int folder = lock_folder(place);
+    MAYBE_UNUSED CLEANUP(fd_closep) int folder = lock_folder(place);
     if (!place->taken)
         return;
     if (socket_place_is_ours(place)) {

@@ -113,6 +113,9 @@ int http_talk_answer(HttpTalk *talk, const char *bytes, size_t len, Mono now)
     size_t at = 0;
     while (!talk->through && at < len) {
         if (!talk->decided || talk->spoiled) { // an answer that nobody asked for
+            int r = http_talk_end(talk, now);  // what is held back of a head goes on first
+            if (r < 0)
+                return r;
             (void)go_through(talk);
             break;
         }

@@ -133,6 +133,15 @@ static void test_goes_through_after_what_is_not_understood(void **state)
     assert_string_equal(take(&requests), GET GET);
 }
 
+static void test_an_unfinished_head_goes_on_before_what_goes_through(void **state)
+{
+    begin();
+    (void)ask("GET / HT", 1000000);
+    reply("220 hello\r\n");
+    (void)ask("TP", 1000000);
+    assert_string_equal(take(&requests), "GET / HTTP");
+}
+
 static void test_an_unfinished_head_goes_on_at_the_end(void **state)
 {
     begin();
@@ -188,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_close_is_obeyed),
         cmocka_unit_test(test_body_in_pieces_and_an_early_answer),
         cmocka_unit_test(test_goes_through_after_what_is_not_understood),
+        cmocka_unit_test(test_an_unfinished_head_goes_on_before_what_goes_through),
         cmocka_unit_test(test_an_unfinished_head_goes_on_at_the_end),
         cmocka_unit_test(test_no_memory_is_said),
         cmocka_unit_test(test_hold_is_bounded_by_its_user),

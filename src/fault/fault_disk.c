@@ -12,6 +12,7 @@
 
 #include "alloc.h"
 #include "fault_disk_place.h"
+#include "fault_init.h"
 #include "fault_processes.h"
 #include "files.h"
 #include "layout.h"
@@ -70,6 +71,17 @@ static int find_server(const FaultHeld *held, const char *region, pid_t *ret_sup
     return r < 0 ? r : fleet_base(server, region, base, reterr);
 }
 
+static int is_over(const FaultHeld *held, void *context, Error *reterr)
+{
+    const DiskPlace *place = context;
+    return fault_init_lives(place->fd) ? 0 : 1;
+}
+
+static int wait_over(const FaultHeld *held, DiskPlace *place, Error *reterr)
+{
+    return fault_wait(held, is_over, place, "every process of the region has gone", reterr);
+}
+
 static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
 {
     DiskRegion *region = &((Disk *)held->own)->regions[index];
@@ -81,9 +93,12 @@ static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
     if (r < 0 || (r = find_server(held, name, &supervisor, base, reterr)) < 0 ||
         (r = disk_place_open(held->options->dir, name, &region->place, reterr)) < 0)
         return r;
+    if ((r = disk_place_check(&region->place, reterr)) < 0)
+        return error_wrap(reterr, r, "database of region '%s'", name);
     region->killed = true;
     if ((r = disk_place_mark(&region->place, reterr)) < 0 ||
         (r = fault_ask(held, reterr, "kill %s", name)) < 0 ||
+        (r = wait_over(held, &region->place, reterr)) < 0 ||
         (r = disk_place_move(&region->place, held->deadline, reterr)) < 0 ||
         (r = disk_place_show(&region->place, supervisor, base, below, reterr)) < 0 ||
         (r = fault_ask(held, reterr, "start %s", name)) < 0)
@@ -92,7 +107,7 @@ static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
     return fault_wait_region(held, name, reterr);
 }
 
-// Ours, or the fleet's end: with the supervisor every process of it has gone.
+// Ours, or the fleet's end; then its processes go, but not at once: see wait_over.
 static int supervisor_of(const FaultHeld *held, const char *name, pid_t *ret_pid, bool *ret_runs,
                          Error *reterr)
 {
@@ -119,8 +134,11 @@ static int restore(FaultHeld *held, const char *name, DiskRegion *region, Error 
     int r = supervisor_of(held, name, &supervisor, &runs, reterr);
     if (r == 0 && disk_place_left(&region->place)) {
         region->killed = region->killed || runs;
-        if (supervisor > 0)
+        r = disk_place_visible(&region->place, reterr);
+        if (r == 0 && supervisor > 0)
             r = fault_ask(held, reterr, "kill %s", name);
+        if (r == 0)
+            r = wait_over(held, &region->place, reterr);
         if (r == 0)
             r = disk_place_recover(&region->place, supervisor, held->deadline, reterr);
     }

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "fault_init.h"
 #include "fault_mount.h"
 #include "fault_tree.h"
 #include "files.h"
@@ -19,6 +21,8 @@
 #include "layout.h"
 
 #define ROOM_BYTES (UINT64_C(48) << 20) // what the database may grow before the ballast comes
+#define MOST_BYTES (UINT64_C(2) << 30)  // it is copied twice, each time within FAULT_SLOW_NS
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 DiskTruth disk_truth(bool pg, bool small, bool healed, bool kept)
 {
@@ -78,14 +82,36 @@ bool disk_place_left(const DiskPlace *place)
     return folders_left(place) || exists(place, "pg.moving");
 }
 
+static int write_text(const DiskPlace *place, const char *path, const char *text, Error *reterr)
+{
+    int fd CLEANUP(fd_closep) =
+        openat(place->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(reterr, errno, "%s", path);
+    return files_write_all(fd, text, strlen(text), reterr);
+}
+
 int disk_place_mark(const DiskPlace *place, Error *reterr)
 {
+    char *boot CLEANUP(free_textp) = NULL;
+    size_t len;
+    int r = files_read(BOOT_ID, 256, &boot, &len, reterr);
+    if (r < 0)
+        return r;
     fault_owner_become(&place->owner);
-    int fd = openat(place->fd, "pg.moving", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r = fd >= 0 ? 0 : error_errno(reterr, errno, "pg.moving");
-    files_close(fd);
+    r = write_text(place, "pg.moving", boot, reterr);
     fault_owner_leave(&place->owner);
     return r;
+}
+
+static bool marked_in_this_boot(const DiskPlace *place)
+{
+    char mark[64] = "", *boot CLEANUP(free_textp) = NULL;
+    size_t len;
+    int fd CLEANUP(fd_closep) =
+        openat(place->fd, "pg.moving", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && read(fd, mark, sizeof mark - 1) > 0 &&
+           files_read(BOOT_ID, 256, &boot, &len, NULL) == 0 && strcmp(mark, boot) == 0;
 }
 
 int disk_place_unmark(const DiskPlace *place, Error *reterr)
@@ -119,6 +145,68 @@ static DiskTruth look(const DiskPlace *place)
         holds_database(place, "pg.healed", false), holds_database(place, "pg.kept", false));
 }
 
+// --- before anything is touched ---
+// Bytes of memory that a new tmpfs can have; 0 when the machine does not say.
+static uint64_t memory_available(void)
+{
+    char *text CLEANUP(free_textp) = NULL;
+    size_t len;
+    unsigned long long kib = 0;
+    const char *at = files_read("/proc/meminfo", 65536, &text, &len, NULL) == 0
+                         ? strstr(text, "\nMemAvailable:")
+                         : NULL;
+    return at != NULL && sscanf(at + 14, "%llu", &kib) == 1 ? kib << 10 : 0;
+}
+
+static int check_space(const DiskPlace *place, uint64_t bytes, Error *reterr)
+{
+    struct statvfs disk;
+    if (fstatvfs(place->fd, &disk) < 0)
+        return error_errno(reterr, errno, "space on the disk");
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize, memory = memory_available() / 2;
+    const char *what = NULL;
+    if (bytes > MOST_BYTES)
+        what = "more than 2 GiB";
+    else if (bytes + ROOM_BYTES > memory)
+        what = "too big for half of the memory that is free";
+    else if (bytes + 2 * ROOM_BYTES > room)
+        what = "too big to come back: the disk has no room for a second copy";
+    if (what == NULL)
+        return 0;
+    int r = error_set(reterr, ERROR_LIMIT, "a database of %llu MiB is %s",
+                      (unsigned long long)(bytes >> 20), what);
+    return error_hint(reterr, r, "'disk-full' moves the database into memory and back.");
+}
+
+int disk_place_check(const DiskPlace *place, Error *reterr)
+{
+    uint64_t bytes = 0;
+    fault_owner_become(&place->owner);
+    bool whole = look(place) == DISK_TRUTH_PG && !folders_left(place);
+    int r = whole ? fault_tree_size(place->fd, "pg", &bytes, reterr) : 0;
+    fault_owner_leave(&place->owner);
+    if (!whole) {
+        r = error_set(reterr, ERROR_CONFLICT, "there is no database in 'pg', or not only");
+        return error_hint(reterr, r, "A 'pg' that is a mount or a link cannot be moved.");
+    }
+    return r < 0 ? r : check_space(place, bytes, reterr);
+}
+
+int disk_place_visible(const DiskPlace *place, Error *reterr)
+{
+    fault_owner_become(&place->owner);
+    bool hidden = look(place) == DISK_TRUTH_KEPT && marked_in_this_boot(place);
+    fault_owner_leave(&place->owner);
+    if (!hidden)
+        return 0;
+    int r = error_set(reterr, ERROR_CONFLICT,
+                      "the newest database is on a small disk that cannot be seen from here");
+    return error_hint(reterr, r,
+                      "The keeper that made it had a mount namespace of its own. While the fleet "
+                      "runs, the data is in REGION/pg below /proc/PID/root of the supervisor: save "
+                      "it. With 'pg.moving' removed the state before the fault comes back.");
+}
+
 // --- steps, each with the owner's ids ---
 static int sync_folder(const DiskPlace *place, Error *reterr)
 {
@@ -143,15 +231,6 @@ static int remove_folder(const DiskPlace *place, const char *name, Error *reterr
     return files_remove_tree(path, reterr);
 }
 
-static int write_text(const DiskPlace *place, const char *path, const char *text, Error *reterr)
-{
-    int fd CLEANUP(fd_closep) =
-        openat(place->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(reterr, errno, "%s", path);
-    return files_write_all(fd, text, strlen(text), reterr);
-}
-
 static int make_placeholder(const DiskPlace *place, Error *reterr)
 {
     static const char README[] =
@@ -174,10 +253,39 @@ static int prepare_folders(const DiskPlace *place, uint64_t *ret_bytes, Error *r
     return r;
 }
 
+// What PostgreSQL writes anew with each start.
+typedef struct Pidfile {
+    bool there;
+    ino_t inode;
+    off_t size;
+    struct timespec written;
+} Pidfile;
+
+static Pidfile pidfile(const DiskPlace *place)
+{
+    struct stat st;
+    if (fstatat(place->fd, "pg/postmaster.pid", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return (Pidfile){.there = false};
+    return (Pidfile){true, st.st_ino, st.st_size, st.st_mtim};
+}
+
+// A copy that is read while somebody writes is none.
+static int check_at_rest(const DiskPlace *place, const Pidfile *before, Error *reterr)
+{
+    Pidfile now = pidfile(place);
+    bool same = now.there == before->there && now.inode == before->inode &&
+                now.size == before->size && now.written.tv_sec == before->written.tv_sec &&
+                now.written.tv_nsec == before->written.tv_nsec;
+    if (same && !fault_init_lives(place->fd))
+        return 0;
+    return error_set(reterr, ERROR_CONFLICT, "the region was started while its database moved");
+}
+
 int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
 {
     uint64_t bytes = 0;
     fault_owner_become(&place->owner);
+    const Pidfile before = pidfile(place);
     int r = look(place) == DISK_TRUTH_PG && !folders_left(place)
                 ? prepare_folders(place, &bytes, reterr)
                 : error_set(reterr, ERROR_CONFLICT, "there is no database in 'pg', or not only");
@@ -192,6 +300,8 @@ int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
                  : fault_tree_copy(place->fd, "pg", disk, "data", deadline, reterr);
     if (r == 0)
         r = sync_folder(place, reterr);
+    if (r == 0)
+        r = check_at_rest(place, &before, reterr);
     if (r == 0)
         r = exchange(place, "pg", "pg.kept", reterr);
     fault_owner_leave(&place->owner);
@@ -225,6 +335,8 @@ static int copy_back(const DiskPlace *place, Mono deadline, Error *reterr)
 static int bring_back(const DiskPlace *place, Mono deadline, Error *reterr)
 {
     int r = 0;
+    if (!folders_left(place))
+        return 0; // nothing was moved, wherever the database is
     switch (look(place)) {
     case DISK_TRUTH_PG:
         return 0;
@@ -248,7 +360,9 @@ static int bring_back(const DiskPlace *place, Mono deadline, Error *reterr)
 
 int disk_place_recover(const DiskPlace *place, pid_t pid, Mono deadline, Error *reterr)
 {
-    int r = pid > 0 ? fault_mount_detach(pid, place->source, false, reterr) : 0;
+    int r = disk_place_visible(place, reterr);
+    if (r == 0 && pid > 0)
+        r = fault_mount_detach(pid, place->source, false, reterr);
     if (r < 0 || (r = fault_mount_detach(0, place->source, false, reterr)) < 0)
         return r;
     fault_owner_become(&place->owner);

@@ -10,7 +10,8 @@
 //             /pg.back    a copy on its way back; worth nothing
 //             /pg.healed  a complete copy
 //             /pg.moving  made before the region is killed, removed when it has been started again:
-//                         a region that is down on our account is never forgotten
+//                         a region that is down on our account is never forgotten; holds the
+//                         machine's boot id
 //
 //   step                                                   truth after it
 //   1 pg.kept made: a placeholder, no database             pg
@@ -27,7 +28,8 @@
 // control file, so that PostgreSQL does not start on it. The small disk is mounted in our own
 // namespace too, not only in the fleet's, so that the end of the fleet does not take it away; only
 // a restart of the machine does, and then pg.kept is what is left: all that was written before
-// step 3, and we say so.
+// step 3, and we say so. Whether there was one the boot id tells: the namespace of a keeper that
+// was killed may have gone with it, and then the region runs on the only copy of the newest data.
 #pragma once
 #include <stdbool.h>
 
@@ -62,7 +64,14 @@ void disk_place_close(DiskPlace *place);
 bool disk_place_left(const DiskPlace *place);
 int disk_place_mark(const DiskPlace *place, Error *reterr) MUST_CHECK;
 int disk_place_unmark(const DiskPlace *place, Error *reterr) MUST_CHECK;
-// Steps 1 to 3; nothing of the region may run.
+// Before anything is touched: ERROR_CONFLICT unless the database is in pg, on the disk itself, and
+// nowhere else; ERROR_LIMIT when it is too big for this machine's memory or disk.
+int disk_place_check(const DiskPlace *place, Error *reterr) MUST_CHECK;
+// ERROR_CONFLICT when there is a small disk that cannot be seen from here: nothing may be killed or
+// unmounted then.
+int disk_place_visible(const DiskPlace *place, Error *reterr) MUST_CHECK;
+// Steps 1 to 3; nothing of the region may run. ERROR_CONFLICT, and pg is the truth, when it was
+// started meanwhile.
 int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr) MUST_CHECK;
 // Step 4, for process `pid` of the fleet, which sees pg as base/below.
 int disk_place_show(const DiskPlace *place, pid_t pid, const char *base, const char *below,

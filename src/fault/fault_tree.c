@@ -50,12 +50,14 @@ static int add_size(int at, const char *name, unsigned depth, uint64_t *bytes, E
 {
     struct stat st;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_errno(reterr, errno, "%s", name);
+        return depth > 0 && errno == ENOENT ? 0 : error_errno(reterr, errno, "%s", name);
     *bytes +=
         ((uint64_t)st.st_size + BLOCK - 1) / BLOCK * BLOCK + (S_ISDIR(st.st_mode) ? BLOCK : 0);
     if (!S_ISDIR(st.st_mode))
         return 0;
     DIR *folder = depth < DEPTH_MAX ? open_folder(at, name) : NULL;
+    if (folder == NULL && depth > 0 && depth < DEPTH_MAX && errno == ENOENT)
+        return 0;
     if (folder == NULL)
         return error_errno(reterr, depth < DEPTH_MAX ? errno : ELOOP, "%s", name);
     int r = 0;

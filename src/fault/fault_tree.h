@@ -6,7 +6,7 @@
 #include "error.h"
 #include "instant.h"
 
-// Bytes on a disk with blocks of 4 KiB.
+// Bytes on a disk with blocks of 4 KiB. What goes while it is looked at does not count.
 int fault_tree_size(int at, const char *name, uint64_t *ret_bytes, Error *reterr) MUST_CHECK;
 // Files, folders and links with their modes; sockets and pipes are left out. `to` must not exist.
 // ERROR_TIMEOUT after the deadline.

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fault_disk_place.h"
+#include "fault_init.h"
 #include "fault_mount.h"
 #include "files.h"
 #include "unit.h"
@@ -161,6 +162,65 @@ static void no_database_removes_nothing(void **state)
     assert_true(files_exist(in("pg.kept/PG_VERSION")));
 }
 
+// In the same boot a small disk that is not seen is in another namespace, with the newest data.
+static void a_disk_that_is_not_seen_is_not_gone(void **state)
+{
+    make_placeholder("pg");
+    make_database("pg.kept", "one");
+    assert_int_equal(mkdir(in("pg.small"), 0700), 0);
+    assert_int_equal(disk_place_mark(&place, NULL), 0);
+    assert_int_equal(disk_place_visible(&place, NULL), ERROR_CONFLICT);
+    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), ERROR_CONFLICT);
+    assert_true(files_exist(in("pg.kept/global/pg_control")));
+    write_file("pg.moving", "of another boot\n");
+    assert_int_equal(disk_place_visible(&place, NULL), 0);
+    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+    assert_true(files_exist(in("pg/global/pg_control")));
+}
+
+static void what_cannot_be_moved_is_left_alone(void **state)
+{
+    char elsewhere[600];
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", dir);
+    assert_int_equal(symlink(elsewhere, in("pg")), 0);
+    assert_int_equal(disk_place_check(&place, NULL), ERROR_CONFLICT);
+    assert_int_equal(disk_place_mark(&place, NULL), 0);
+    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+    assert_int_equal(disk_place_unmark(&place, NULL), 0);
+    assert_int_equal(unlink(in("pg")), 0);
+    make_database("pg", "one");
+    assert_int_equal(disk_place_check(&place, NULL), 0);
+    make_placeholder("pg.kept");
+    assert_int_equal(disk_place_check(&place, NULL), ERROR_CONFLICT);
+}
+
+// The start time of field 22, as init.pid has it.
+static void write_init(unsigned long long add)
+{
+    char *text = NULL, line[64];
+    size_t len;
+    unsigned long long start = 0;
+    assert_int_equal(files_read("/proc/self/stat", 4096, &text, &len, NULL), 0);
+    char *at = strrchr(text, ')') + 1;
+    for (int i = 0; i < 19; i++)
+        at = strchr(at + 1, ' ');
+    start = strtoull(at, NULL, 10);
+    free(text);
+    (void)snprintf(line, sizeof line, "%ld %llu\n", (long)getpid(), start + add);
+    write_file("init.pid", line);
+}
+
+static void a_region_runs_as_long_as_its_init(void **state)
+{
+    assert_false(fault_init_lives(place.fd));
+    write_init(0);
+    assert_true(fault_init_lives(place.fd));
+    write_init(1); // the number went to another process
+    assert_false(fault_init_lives(place.fd));
+    write_file("init.pid", "x\n");
+    assert_false(fault_init_lives(place.fd));
+}
+
 static void one_keeper_at_a_time(void **state)
 {
     DiskPlace other;
@@ -189,6 +249,17 @@ static void the_mark_alone_is_left_too(void **state)
 }
 
 // --- with a small disk ---
+static void a_region_that_was_started_does_not_move(void **state)
+{
+    if (!root)
+        skip();
+    make_database("pg", "one");
+    write_init(0);
+    assert_int_equal(disk_place_move(&place, later(), NULL), ERROR_CONFLICT);
+    assert_true(files_exist(in("pg/global/pg_control")));
+    expect_healed("one");
+}
+
 static void the_copy_in_was_interrupted(void **state)
 {
     if (!root)
@@ -251,9 +322,13 @@ int main(void)
         TEST(the_copy_back_was_complete),
         TEST(only_the_removal_was_left),
         TEST(no_database_removes_nothing),
+        TEST(a_disk_that_is_not_seen_is_not_gone),
+        TEST(what_cannot_be_moved_is_left_alone),
+        TEST(a_region_runs_as_long_as_its_init),
         TEST(one_keeper_at_a_time),
         TEST(links_are_not_followed),
         TEST(the_mark_alone_is_left_too),
+        TEST(a_region_that_was_started_does_not_move),
         TEST(the_copy_in_was_interrupted),
         TEST(the_region_ran_on_the_small_disk),
         TEST(it_moves_fills_and_comes_back),

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "camera_files.h"
 #include "camera_report.h"
 #include "clock.h"
 #include "files.h"
@@ -106,14 +107,8 @@ static int load(Run *run, Error *reterr)
     return r < 0 ? r : read_numbers(run, reterr);
 }
 
-static int open_file(const char *path, int flags, int *ret_fd, Error *reterr)
-{
-    *ret_fd = open(path, flags | O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    return *ret_fd >= 0 ? 0 : error_errno(reterr, errno, "%s", path);
-}
-
 // A torn last frame, left by a crash, would hide everything appended behind it: cut it off.
-static int cut_torn_tail(const char *path, Error *reterr)
+static int cut_torn_tail(const char *path, int fd, Error *reterr)
 {
     char *bytes CLEANUP(free_textp) = NULL;
     size_t len;
@@ -127,7 +122,7 @@ static int cut_torn_tail(const char *path, Error *reterr)
     while (r > 0);
     if (r < 0)
         return error_set(reterr, r, "%s: byte %zu: not a ledger", path, cursor.at);
-    if (cursor_left(&cursor) > 0 && truncate(path, (off_t)cursor.at) < 0)
+    if (cursor_left(&cursor) > 0 && ftruncate(fd, (off_t)cursor.at) < 0)
         return error_errno(reterr, errno, "%s", path);
     return 0;
 }
@@ -135,16 +130,18 @@ static int cut_torn_tail(const char *path, Error *reterr)
 static int open_ledger(Run *run, Error *reterr)
 {
     LayoutPath ledger = layout_dir(run->dir.text, "cameras.ledger");
-    LayoutPath old = layout_dir(run->dir.text, "cameras.ledger.1");
-    int r = open_file(ledger.text, 0, &run->ledger_fd, reterr);
-    if (r < 0)
+    const char *dir = run->dir.text, *name = "cameras.ledger";
+    int r = camera_file_open(dir, name, 0, &run->ledger_fd, reterr);
+    if (r == -EACCES)
+        error_done(reterr); // root's, of an earlier run: as if it were full
+    else if (r < 0)
         return r;
-    if (lseek(run->ledger_fd, 0, SEEK_END) < LEDGER_ROTATE)
-        return cut_torn_tail(ledger.text, reterr);
+    else if (lseek(run->ledger_fd, 0, SEEK_END) < LEDGER_ROTATE)
+        return cut_torn_tail(ledger.text, run->ledger_fd, reterr);
     files_close(run->ledger_fd);
-    if (rename(ledger.text, old.text) < 0)
-        return error_errno(reterr, errno, "%s", old.text);
-    return open_file(ledger.text, 0, &run->ledger_fd, reterr);
+    run->ledger_fd = -1;
+    r = camera_file_rename(dir, name, "cameras.ledger.1", reterr);
+    return r < 0 ? r : camera_file_open(dir, name, 0, &run->ledger_fd, reterr);
 }
 
 static void started(void *context)
@@ -247,11 +244,11 @@ static int run_all(Run *run, Error *reterr)
         return r;
     CameraReport report = {.conf = run->conf, .run = run->id, .rate = run->rate};
     if (!run->given.verify) {
-        LayoutPath log = layout_dir(run->dir.text, "cameras.requests");
         report.run = run->id = random_u64();
         report.ran = true;
         report.connections = run->connections;
-        if ((r = open_file(log.text, O_TRUNC, &run->log_fd, reterr)) < 0 ||
+        if ((r = camera_file_open(run->dir.text, "cameras.requests", O_TRUNC, &run->log_fd,
+                                  reterr)) < 0 ||
             (r = open_ledger(run, reterr)) < 0 || (r = make_traffic(run, &report, reterr)) < 0)
             return r;
     }

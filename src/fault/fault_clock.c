@@ -61,7 +61,8 @@ static int write_offset(const FaultHeld *held, uint32_t region, int64_t offset_n
     LayoutPath folder, path;
     FaultOwner owner;
     int r = offset_path(held, region, &folder, &path, reterr);
-    if (r < 0 || (r = fault_owner_of(folder.text, &owner, reterr)) < 0)
+    if (r < 0 || (r = fault_owner_of_region(held->options->dir, fault_region_name(held, region),
+                                            &owner, reterr)) < 0)
         return r;
     char text[64];
     int64_t size = offset_ns < 0 ? -offset_ns : offset_ns;
@@ -181,8 +182,13 @@ static int restore(FaultHeld *held, uint32_t region, Error *reterr)
     }
     if (r < 0)
         return r;
-    if (offset_path(held, region, &folder, &file, NULL) == 0)
+    FaultOwner owner;
+    if (offset_path(held, region, &folder, &file, NULL) == 0 &&
+        fault_owner_of_region(held->options->dir, name, &owner, NULL) == 0) {
+        fault_owner_become(&owner);
         (void)unlink(file.text);
+        fault_owner_leave(&owner);
+    }
     clock->touched &= ~(UINT64_C(1) << region);
     return 0;
 }

@@ -3,17 +3,22 @@
 #include "fault_owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int fault_owner_of(const char *folder, FaultOwner *ret_owner, Error *reterr)
+#include "fault_mount.h"
+#include "files.h"
+
+int fault_owner_of_region(const char *dir, const char *region, FaultOwner *ret_owner, Error *reterr)
 {
     struct stat st;
-    if (lstat(folder, &st) < 0)
-        return error_errno(reterr, errno, "%s", folder);
-    if (!S_ISDIR(st.st_mode))
-        return error_set(reterr, -ENOTDIR, "%s: not a folder", folder);
+    int fd CLEANUP(fd_closep) = fault_mount_open(dir, region, O_PATH, reterr);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return error_errno(reterr, errno, "%s/%s", dir, region);
     *ret_owner = (FaultOwner){.uid = st.st_uid, .gid = st.st_gid};
     return 0;
 }

@@ -11,6 +11,9 @@ typedef struct FaultOwner {
     gid_t gid;
 } FaultOwner;
 
-int fault_owner_of(const char *folder, FaultOwner *ret_owner, Error *reterr) MUST_CHECK;
+// Of the region's folder dir/region, without following links: whatever lies or is linked in it, its
+// owner is the one to act for.
+int fault_owner_of_region(const char *dir, const char *region, FaultOwner *ret_owner,
+                          Error *reterr) MUST_CHECK;
 void fault_owner_become(const FaultOwner *owner);
 void fault_owner_leave(const FaultOwner *owner);

@@ -24,6 +24,7 @@
 #include "alloc.h"
 #include "buf.h"
 #include "fault_nft.h"
+#include "fault_owner.h"
 #include "fault_processes.h"
 #include "fault_relay_child.h"
 #include "files.h"
@@ -353,9 +354,11 @@ static int relay_undo(FaultHeld *held, Error *reterr)
         r = undo_replicas(held, relays, reterr);
     fault_nft_kill(&relays->nft);
     fault_relay_stop(held, &relays->relay);
+    if (r < 0)
+        return r; // sockets that are still not in their place: the next try
     free(relays);
     held->own = NULL;
-    return r;
+    return 0;
 }
 
 const FaultKindActions FAULT_KIND_RELAY = {
@@ -378,6 +381,20 @@ static bool listens(const char *path)
            (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN);
 }
 
+// With the ids of the region's owner: `path` may lead elsewhere, over a link that he has made.
+static int put_back(const char *dir, const char *region, const char *real, const char *path,
+                    Error *reterr)
+{
+    FaultOwner owner;
+    int r = fault_owner_of_region(dir, region, &owner, reterr);
+    if (r < 0)
+        return r;
+    fault_owner_become(&owner);
+    r = rename(real, path) == 0 ? 0 : error_errno(reterr, errno, "put '%s' back", path);
+    fault_owner_leave(&owner);
+    return r;
+}
+
 int fault_relay_recover(const FaultOptions *options, Error *reterr)
 {
     const Model *model = &options->conf->model;
@@ -391,8 +408,10 @@ int fault_relay_recover(const FaultOptions *options, Error *reterr)
             if (layout_socket(options->dir, model->regions[i].name, file, &path, NULL) < 0)
                 continue;
             (void)snprintf(real, sizeof real, "%s.real", path.text);
-            if (listens(real) && !listens(path.text) && rename(real, path.text) < 0)
-                worst = error_errno(reterr, errno, "put '%s' back", path.text);
+            if (!listens(real) || listens(path.text))
+                continue;
+            int r = put_back(options->dir, model->regions[i].name, real, path.text, reterr);
+            worst = r < 0 ? r : worst;
         }
     }
     return worst;

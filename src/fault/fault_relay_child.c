@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "buf.h"
 #include "fault_nft.h"
+#include "fault_owner.h"
 #include "files.h"
 #include "layout.h"
 #include "parse.h"
@@ -45,17 +45,14 @@ static int read_line(const FaultHeld *held, FaultChild *child, Buf *line, Error 
     }
 }
 
-// The fleet's user is the owner of the folder with its sockets.
+// The fleet's user is the owner of a region's folder.
 static int find_user(const FaultHeld *held, char text[64], Error *reterr)
 {
-    LayoutPath folder;
-    struct stat st;
-    int r = layout_sockets(held->options->dir, fault_region_name(held, 0), &folder, reterr);
+    FaultOwner owner;
+    int r = fault_owner_of_region(held->options->dir, fault_region_name(held, 0), &owner, reterr);
     if (r < 0)
         return r;
-    if (stat(folder.text, &st) < 0)
-        return error_errno(reterr, errno, "folder '%s'", folder.text);
-    (void)snprintf(text, 64, "%u:%u", (unsigned)st.st_uid, (unsigned)st.st_gid);
+    (void)snprintf(text, 64, "%u:%u", (unsigned)owner.uid, (unsigned)owner.gid);
     return 0;
 }
 

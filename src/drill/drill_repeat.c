@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // drill_repeat: one drill several times: median and worst of every figure.
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,7 +110,16 @@ static double median(double *values, uint32_t n)
     return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-// values: COLUMNS_N rows of `times`; a figure that a run did not have is left out of its row.
+static void print_value(double value)
+{
+    if (isinf(value))
+        (void)printf(" %10s", "never");
+    else
+        (void)printf(" %10.0f", value);
+}
+
+// values: COLUMNS_N rows of `times`; a figure that a run did not have is left out of its row. What
+// did not happen at all is worse than any figure.
 static void print_table(double *values, uint32_t times, uint32_t held)
 {
     (void)printf("  %-46s %10s %10s\n", "", "median", "worst");
@@ -117,13 +127,18 @@ static void print_table(double *values, uint32_t times, uint32_t held)
         double *row = values + i * times, worst = -1;
         uint32_t n = 0;
         for (uint32_t k = 0; k < times; k++) {
-            if (row[k] < 0)
+            double value = row[k] == FIGURE_NEVER ? (double)INFINITY : row[k];
+            if (value < 0)
                 continue;
-            worst = row[k] > worst ? row[k] : worst;
-            row[n++] = row[k];
+            worst = value > worst ? value : worst;
+            row[n++] = value;
         }
-        if (n > 0)
-            (void)printf("  %-46s %10.0f %10.0f\n", COLUMNS[i].name, median(row, n), worst);
+        if (n == 0)
+            continue;
+        (void)printf("  %-46s", COLUMNS[i].name);
+        print_value(median(row, n));
+        print_value(worst);
+        (void)printf("\n");
     }
     (void)printf("\n  every objective held in %" PRIu32 " of %" PRIu32 " runs\n", held, times);
 }

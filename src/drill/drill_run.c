@@ -112,7 +112,7 @@ static int wait_recovery(Drill *drill)
     r = drill_wait_full(drill, drill->options->deadline_ns, why,
                         sizeof drill->report->not_recovered);
     drill->report->recovered_ms =
-        r == 0 ? (double)mono_since(clock_mono(), drill->healed) / 1e6 : FIGURE_NONE;
+        r == 0 ? (double)mono_since(clock_mono(), drill->healed) / 1e6 : FIGURE_NEVER;
     drill->report->whole.end = clock_mono();
     return r == ERROR_TIMEOUT ? 0 : r;
 }
@@ -133,11 +133,20 @@ static int end_traffic(Drill *drill)
 }
 
 // Heals what is still broken, whatever happened before.
-static void clean_up(Drill *drill)
+static int clean_up(Drill *drill)
 {
     traffic_child_kill(&drill->child);
-    drill->keeper = fault_keeper_free(drill->keeper);
-    drill->undo = undo_free(drill->undo);
+    int r = fault_keeper_free(drill->keeper), undone = undo_free(drill->undo);
+    drill->keeper = NULL;
+    drill->undo = NULL;
+    return r < 0 ? r : undone;
+}
+
+// What is missing is one text in the report; the first that was seen is the one.
+static void not_back(DrillReport *report, const char *why)
+{
+    if (report->not_recovered[0] == '\0')
+        (void)snprintf(report->not_recovered, sizeof report->not_recovered, "%s", why);
 }
 
 static int run_steps(Drill *drill)
@@ -153,9 +162,12 @@ static int run_steps(Drill *drill)
     if ((r = drill_run_phases(drill)) < 0 || (r = wait_recovery(drill)) < 0 ||
         (r = end_traffic(drill)) < 0)
         return r;
-    clean_up(drill);
+    if (clean_up(drill) < 0)
+        not_back(drill->report, "not everything is healed or undone, see stderr");
     char why[128]; // the databases are asked: they may be on their way back from the small disk
     r = drill_wait_full(drill, drill->options->deadline_ns, why, sizeof why);
+    if (r == ERROR_TIMEOUT)
+        not_back(drill->report, why);
     return r < 0 && r != ERROR_TIMEOUT ? r : drill_measure(drill);
 }
 
@@ -232,7 +244,7 @@ int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reter
     int r = open_signals(drill);
     if (r == 0)
         r = run_steps(drill);
-    clean_up(drill);
+    (void)clean_up(drill);
     timeline_done(&drill->timeline);
     files_close(drill->signals);
     return r;

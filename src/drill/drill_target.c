@@ -90,7 +90,12 @@ static int add_two_clouds(const Model *model, const char *text, uint64_t *region
         return no_cloud(model, text, reterr);
     (void)snprintf(first, sizeof first, "%.*s", (int)(comma - text), text);
     int r = add_cloud(model, first, regions, reterr);
-    return r < 0 ? r : add_cloud(model, comma + 1, regions, reterr);
+    uint64_t one = *regions;
+    if (r < 0 || (r = add_cloud(model, comma + 1, regions, reterr)) < 0)
+        return r;
+    return *regions != one
+               ? 0
+               : error_set(reterr, ERROR_USAGE, "'--provider %s': two different clouds", text);
 }
 
 static int choose(const Model *model, const DrillRow *row, const DrillGiven *given,

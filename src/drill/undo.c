@@ -50,6 +50,10 @@ static int undo_ask(const Guard *guard, const char *command, Error *reterr)
 // Its words go nowhere: stdout is the report's, and tries that are repeated say nothing new.
 static NORETURN void become_push(const char *program, const char *dir)
 {
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL); // the drill's own are for the drill
+    (void)signal(SIGPIPE, SIG_DFL);
     int nothing = open("/dev/null", O_RDWR);
     (void)dup2(nothing, STDIN_FILENO);
     (void)dup2(nothing, STDOUT_FILENO);
@@ -59,7 +63,8 @@ static NORETURN void become_push(const char *program, const char *dir)
     _exit(127);
 }
 
-static int push_back_once(const Guard *guard)
+// A push that hangs would hold the drill's lock for ever.
+static int push_back_once(const Guard *guard, Mono end)
 {
     LayoutPath program;
     if (layout_program("wildcam", &program, NULL) < 0)
@@ -68,7 +73,14 @@ static int push_back_once(const Guard *guard)
     if (pid == 0)
         become_push(program.text, guard->dir);
     int status = 0;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+    pid_t ended = 0;
+    while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && clock_mono().ns < end.ns)
+        (void)usleep(20000);
+    if (pid > 0 && ended == 0) {
+        (void)kill(pid, SIGKILL);
+        ended = waitpid(pid, &status, 0);
+    }
+    if (pid < 0 || ended != pid)
         return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
@@ -78,7 +90,7 @@ static int undo_back(const Guard *guard, Error *reterr)
 {
     Mono end = mono_add(clock_mono(), PUSH_NS);
     int code;
-    while ((code = push_back_once(guard)) != 0 && clock_mono().ns < end.ns)
+    while ((code = push_back_once(guard, end)) != 0 && clock_mono().ns < end.ns)
         (void)usleep(500000);
     return code == 0 ? 0 : error_set(reterr, ERROR_UNAVAILABLE, "exit code %d", code);
 }
@@ -227,13 +239,14 @@ int undo_forget(Undo *undo, uint32_t n, Error *reterr)
     return tell(undo, line, (size_t)len, reterr);
 }
 
-Undo *undo_free(Undo *undo)
+int undo_free(Undo *undo)
 {
+    int status = 0;
     if (undo == NULL)
-        return NULL;
+        return 0;
     files_close(undo->socket);
-    while (waitpid(undo->guard, NULL, 0) < 0 && errno == EINTR)
+    while (waitpid(undo->guard, &status, 0) < 0 && errno == EINTR)
         continue;
     free(undo);
-    return NULL;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : ERROR_UNAVAILABLE;
 }

@@ -27,5 +27,6 @@ int undo_forget(Undo *undo, uint32_t n, Error *reterr) MUST_CHECK;
 // after the other, could not do without plans that are wrong in between.
 int undo_give_config(const char *dir, const Model *model, DrillAsk *ask, const char *file,
                      Error *reterr) MUST_CHECK;
-// Does it all and waits; takes NULL, returns NULL. What could not be undone is said on stderr.
-Undo *undo_free(Undo *undo);
+// Does it all and waits; takes NULL. What could not be undone is said on stderr, and then this is
+// ERROR_UNAVAILABLE.
+int undo_free(Undo *undo);

@@ -80,6 +80,6 @@ int fault_end(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 // Readable when the keeper has ended before it was told to: somebody killed it. Not to be read.
 int fault_keeper_fd(const FaultKeeper *keeper);
-// Ends and undoes everything, newest first, and waits until that is done; takes NULL, returns NULL.
-// What could not be healed is said on stderr.
-FaultKeeper *fault_keeper_free(FaultKeeper *keeper);
+// Ends and undoes everything, newest first, and waits until that is done; takes NULL.
+// What could not be healed is said on stderr, and then this is ERROR_UNAVAILABLE.
+int fault_keeper_free(FaultKeeper *keeper);

@@ -176,10 +176,10 @@ int fault_keeper_fd(const FaultKeeper *keeper)
     return keeper->socket;
 }
 
-FaultKeeper *fault_keeper_free(FaultKeeper *keeper)
+int fault_keeper_free(FaultKeeper *keeper)
 {
     if (keeper == NULL)
-        return NULL;
+        return 0;
     // The closed socket tells it to heal; each of its steps has a deadline, so it ends.
     files_close(keeper->socket);
     int status = 0;
@@ -190,5 +190,5 @@ FaultKeeper *fault_keeper_free(FaultKeeper *keeper)
         (void)fprintf(stderr, "fault: the keeper was killed by signal %d: not all is healed\n",
                       WTERMSIG(status));
     free(keeper);
-    return NULL;
+    return pid > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0) ? ERROR_UNAVAILABLE : 0;
 }

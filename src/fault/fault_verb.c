@@ -170,7 +170,8 @@ static int run(const char *name, const Given *given, FaultAsk *ask, Error *reter
     r = fault_keeper_new(&options, &holding.keeper, reterr);
     if (r == 0)
         r = hold(&holding, &fault, most_ns, reterr);
-    (void)fault_keeper_free(holding.keeper);
+    if (fault_keeper_free(holding.keeper) < 0 && r == 0)
+        r = error_set(reterr, ERROR_UNAVAILABLE, "not everything is healed: see above");
     files_close(holding.signals);
     return r;
 }

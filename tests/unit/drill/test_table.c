@@ -100,6 +100,7 @@ static void test_wrong_targets(void **state)
     } CASES[] = {
         {"provider-down", {.to = NULL}, "'--provider ': allowed: aws, azure, gcp"},
         {"provider-down", {.provider = "aws", .region = "a1"}, "takes no --region"},
+        {"two-clouds-down", {.provider = "aws,aws"}, "two different clouds"},
         {"region-down", {.region = "mars"}, "allowed: a1, a2, z1"},
         {"two-clouds-down", {.provider = "aws"}, "allowed: aws, azure, gcp"},
         {"partition", {.to = NULL}, "takes --region REGION | --provider CLOUD"},

@@ -119,10 +119,11 @@ static bool is_below(const Path *path, uint32_t us)
     return path->rtt_class > 0 && us < class_floor_us(path->rtt_class) / 5 * 4;
 }
 
-static void classify(Path *path, uint32_t us)
+static void classify(Path *path, uint32_t us, bool learned)
 {
     bool up = is_above(path, us);
-    if (path->samples < YOUNG_SAMPLES) // so that what it was before does not matter later
+    // So that what it was before does not matter later.
+    if (learned && path->samples < YOUNG_SAMPLES)
         path->rtt_class = class_of(path->p50_us);
     if (!up && !is_below(path, us)) {
         path->rtt_run = 0;
@@ -216,7 +217,8 @@ void path_answered(Path *path, const ModelHealth *health, uint64_t id, Mono now)
     uint32_t sample = us > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)us;
     if (!late)
         learn(path, sample);
-    classify(path, sample); // late ones too: nothing is as long as a path whose answers are late
+    // Late ones too: nothing is as long as a path whose answers are late.
+    classify(path, sample, !late);
     count_result(path, &probe, false, now);
 }
 

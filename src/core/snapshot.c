@@ -171,6 +171,8 @@ static int get_tables(Cursor *cursor, Tables *tables)
     }
     for (uint32_t i = 0; i < tables->n_replicas; i++)
         snapshot_get(cursor, &SNAPSHOT_REPLICA, &state->replicas[i]);
+    state->self.served.changed = true; // so that the next step saves it
+    views_find_fresh(tables, state->self.now, &tables->fresh);
     return cursor_check(cursor);
 }
 

@@ -126,6 +126,7 @@ static void take_over(Step *step, uint32_t gateway, const Tally *tally, uint32_t
     Verdict *verdict = &step->state->verdicts[gateway];
     bool held = 2 * tally->holders > of;
     verdict->held = held;
+    verdict->limited = false;
     verdict->last_change = step->now;
     verdict->ok_since = verdict->veto_since = MONO_NEVER;
     verdict->shed = false;
@@ -175,7 +176,8 @@ static bool joins_the_others(Step *step, uint32_t gateway, const Tally *tally)
     if (step->state->self.alone || tally->together < ADOPT_PEERS_MIN ||
         2 * tally->holders <= tally->together ||
         mono_since(step->now, tally->peer_since) < JOIN_NS ||
-        (verdict->last_change.ns != INT64_MIN && // ages of holds are upper bounds
+        (!verdict->limited && // it wants to hold that one, and has not released it
+         verdict->last_change.ns != INT64_MIN && // ages of holds are upper bounds
          tally->peer_since.ns <= mono_add(verdict->last_change, JOIN_NS).ns) ||
         (is_full(step) && !make_room(step, gateway, tally)))
         return false;

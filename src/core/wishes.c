@@ -9,6 +9,8 @@
 #include "intent_fits.h"
 #include "lww.h"
 
+#define AFTER_HELD_NS NS_PER_MS // many wishes, each 1 us after the one before
+
 static bool targets(const Intent *intent, const Model *model, uint32_t gateway)
 {
     const ModelRegion *region = &model->regions[gateway];
@@ -137,10 +139,15 @@ int wishes_event(Step *step, const Intent *intent, Error *reterr)
 // A stamp that no clock can have made yet. Taken in, it could never be replaced: the next writer
 // has to go beyond it, and beyond the last one there is nothing. Both clocks, the writer's and this
 // one, may be off by max_skew (a writer that is farther off makes no stamps). The wish is not lost:
-// reports repeat it, so an agent whose own clock was behind takes it later.
+// reports repeat it, so an agent whose own clock was behind takes it later. The next one after a
+// stamp that is held here already (all clocks were put back since) has been made with any clock.
 static bool is_from_the_future(Step *step, const Intent *intent)
 {
     Self *self = &step->state->self;
+    const Intent *held = intent_set_find(step->intents, intent->kind, intent->target);
+    if (held != NULL &&
+        lww_stamp_wall(intent->stamp).ns <= lww_stamp_wall(held->stamp).ns + AFTER_HELD_NS)
+        return false;
     int64_t ahead = lww_stamp_wall(intent->stamp).ns - self->wall.ns;
     if (self->wall.ns < 0 || ahead <= 2 * step->model->clock_max_skew_ns)
         return false;

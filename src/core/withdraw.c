@@ -31,12 +31,14 @@ static bool is_out(const Tables *tables, uint32_t gateway)
     return tables->live.verdicts[gateway].held || gateway_classes(tables, gateway) == 0;
 }
 
-// Replicas that are up, and nothing that they may do: as this region is about to be.
-static bool has_withdrawn(const Tables *tables, uint32_t gateway)
+// Replicas that are up, and nothing that they may do: as this region is about to be. What a region
+// said before it died is no witness.
+static bool has_withdrawn(const Tables *tables, uint32_t gateway, Mono now)
 {
     const Peer *peer = &tables->live.peers[gateway];
     return gateway != tables->own && peer->classes_known && peer->classes == 0 &&
-           peer->replicas_up > 0;
+           peer->replicas_up > 0 && view_fresh(tables, gateway, now) &&
+           !tables->live.verdicts[gateway].held;
 }
 
 // NULL: this region may go. Else why not.
@@ -46,7 +48,7 @@ static const char *objection(const Step *step)
     const Model *model = step->model;
     uint64_t out = 1;
     for (uint32_t g = 0; g < model->n_regions; g++) {
-        if (has_withdrawn(tables, g) &&
+        if (has_withdrawn(tables, g, step->now) &&
             model->regions[g].cloud != model->regions[tables->own].cloud)
             return "the replicas fail requests, and another cloud's do so too: not this region's "
                    "fault";
@@ -54,6 +56,8 @@ static const char *objection(const Step *step)
     }
     if (out * PPM_ONE > (uint64_t)model->health.removal_floor_ppm * model->n_regions)
         return "the replicas fail requests, but too many gateways are out already";
+    // Those of the last step are not there after a new configuration or a snapshot.
+    views_find_fresh(tables, step->now, &step->tables->fresh);
     planning_facts(tables, step->intents, step->now, step->state->self.wall, tables->scratch);
     return capacity_fits_without(tables->scratch, model->n_regions, tables->own)
                ? NULL

@@ -344,6 +344,21 @@ static void test_round_trip_class_follows_at_once(void **state)
     assert_int_equal(path_rtt_floor_us(&path), 16000);
 }
 
+// A path that is long from the start: late answers say how long, and the median, which does not
+// learn from them, must not say every now and then that it is short.
+static void test_round_trip_class_of_a_late_path_stays(void **state)
+{
+    (void)state;
+    know(0);
+    int64_t ms = 0;
+    answers(&ms, 15, 900000);
+    assert_int_equal(path_rtt_floor_us(&path), 0);
+    for (int i = 0; i < 40; i++) {
+        answers(&ms, 1, 900000);
+        assert_int_equal(path_rtt_floor_us(&path), 512000);
+    }
+}
+
 // One packet in ten is lost and sent again: no other path than before.
 static void test_round_trip_class_ignores_retransmissions(void **state)
 {
@@ -394,6 +409,7 @@ int main(void)
         T(test_first_handshakes_are_forgotten),
         T(test_round_trip_class_has_hysteresis),
         T(test_round_trip_class_follows_at_once),
+        T(test_round_trip_class_of_a_late_path_stays),
         T(test_round_trip_class_ignores_retransmissions),
         T(test_window_counts_wrong_answers_only),
     };

@@ -69,6 +69,25 @@ static void limit_does_not_keep_agents_apart(void **state)
     assert_int_equal(adopted(), 2); // one given up, one taken
 }
 
+// The same while they are really dead: at every step this agent wants the one that it has no room
+// for, and that must not keep it from joining the others.
+static void limit_with_dead_gateways_does_not_either(void **state)
+{
+    for (uint32_t g = 2; g < 6; g++)
+        planet_gateway(planet, g, GATEWAY_REFUSES);
+    hold(0, 1U << 2 | 1U << 3 | 1U << 5, 0);
+    for (uint32_t a = 1; a < 6; a++)
+        hold(a, 1U << 2 | 1U << 3 | 1U << 4, 0);
+    planet_run(planet, 1500);
+    assert_int_equal(planet_held_mask(planet, 0), 1U << 2 | 1U << 3 | 1U << 5);
+    assert_true(planet_records(planet, RECORD_VERDICT_LIMITED) >= 6); // each wants a fourth
+    planet_run(planet, 4000);
+    for (uint32_t a = 0; a < 6; a++)
+        assert_int_equal(planet_held_mask(planet, a), 1U << 2 | 1U << 3 | 1U << 4);
+    planet_run(planet, 10000);
+    assert_int_equal(adopted(), 2); // and it stays so
+}
+
 // Three against three: nobody is the minority, nobody gives in, nobody flaps.
 static void a_tie_at_the_limit_stands(void **state)
 {
@@ -107,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALL(limit_does_not_keep_agents_apart),
+        ALL(limit_with_dead_gateways_does_not_either),
         ALL(a_tie_at_the_limit_stands),
         ALL(peers_that_agree_later_are_followed),
     };

@@ -320,6 +320,38 @@ static void test_stamps_from_the_future(void **state)
     assert_int_equal(intents[0].stamp, stamp_at(wall.ns + 3000 * MS));
 }
 
+// All clocks were put back by an hour since the drain was made: what replaces it is made one step
+// beyond its stamp, and taken, or nobody could end it for an hour.
+static void test_stamps_after_clocks_went_back(void **state)
+{
+    (void)state;
+    const Wall before = {1700000000 * NS_PER_S};
+    const Wall wall = wall_add(before, -3600000 * MS);
+    Intent wish = {.kind = INTENT_DRAIN,
+                   .target = "region:c0-r0",
+                   .region = "",
+                   .author = "ann",
+                   .reason = "test",
+                   .expires = {INT64_MAX}};
+    const Intent *intents;
+    CoreUpdate update;
+    fixture->model.clock_max_skew_ns = 500 * MS;
+    absorb_wish(&wish, stamp_at(before.ns), before, &update);
+    assert_int_equal(core_intents(core, &intents), 1);
+    absorb_wish(&wish, stamp_at(before.ns + 500 * MS), wall, &update); // no writer makes that
+    assert_int_equal(refusals(&update), 1);
+    assert_int_equal(intents[0].stamp, stamp_at(before.ns));
+    wish.kind = INTENT_RELEASE;
+    absorb_wish(&wish, stamp_at(before.ns + NS_PER_US), wall, &update);
+    assert_int_equal(refusals(&update), 0);
+    assert_int_equal(core_intents(core, &intents), 1);
+    assert_int_equal(intents[0].kind, INTENT_RELEASE);
+    Intent other = wish;
+    other.target = "region:c0-r1"; // nothing is held for that one
+    absorb_wish(&other, stamp_at(before.ns + NS_PER_US), wall, &update);
+    assert_int_equal(core_intents(core, &intents), 1);
+}
+
 static void test_numbers_are_clamped(void **state)
 {
     (void)state;
@@ -443,6 +475,7 @@ int main(void)
         T(test_joins_what_most_peers_hold),
         T(test_report_of_an_earlier_boot),
         T(test_stamps_from_the_future),
+        T(test_stamps_after_clocks_went_back),
         T(test_numbers_are_clamped),
         T(test_nonsense_is_skipped),
         T(test_classes_and_clock),

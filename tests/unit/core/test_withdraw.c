@@ -3,7 +3,10 @@
 // after a growing hold, and never when that would help nobody.
 #include <string.h>
 
+#include "buf.h"
+#include "core_state.h"
 #include "planet.h"
+#include "snapshot.h"
 #include "unit.h"
 
 static Fixture *fixture;
@@ -131,6 +134,59 @@ static void the_same_in_another_cloud_is_not_the_place(void **state)
     assert_int_equal(plan_of(0)->gateways[0].classes, 0);
 }
 
+// It withdrew, and that is the last that was heard of it: no sign that the cause is everywhere.
+static void a_witness_that_is_gone_is_none(void **state)
+{
+    planet_traffic(planet, 1, 1, 200, 100);
+    planet_run(planet, 5000);
+    assert_true(is_out(1));
+    planet_traffic(planet, 1, 1, 0, 0);
+    planet_agent_stop(planet, 1);
+    planet_run(planet, 4000);
+    assert_int_equal(planet_held_mask(planet, 2), 0); // its nginx goes on
+    planet_traffic(planet, 2, 2, 400, 100);
+    planet_run(planet, 4000);
+    assert_int_equal(plan_of(0)->gateways[2].classes, 0);
+    assert_int_equal(planet_records(planet, RECORD_VERDICT_LIMITED), 0);
+}
+
+static void a_witness_that_is_held_is_none(void **state)
+{
+    planet_traffic(planet, 1, 1, 200, 100);
+    planet_run(planet, 5000);
+    assert_true(is_out(1));
+    planet_traffic(planet, 1, 1, 0, 0);
+    planet_gateway(planet, 1, GATEWAY_REFUSES);
+    planet_run(planet, 2000);
+    assert_true(planet_held(planet, 2, 1));
+    planet_traffic(planet, 2, 2, 400, 100);
+    planet_run(planet, 3500);
+    assert_int_equal(plan_of(0)->gateways[2].classes, 0);
+    assert_int_equal(planet_records(planet, RECORD_VERDICT_LIMITED), 0);
+}
+
+// What the last step knew is not in a snapshot: it is found again.
+static void a_snapshot_knows_who_is_fresh(void **state)
+{
+    Core *core = planet_core(planet, 2), *twin = NULL;
+    CoreOptions options = fixture_options(fixture, 2);
+    Buf buf CLEANUP(buf_done) = BUF_INIT(16U << 20);
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    assert_int_equal(core_save(core, &buf), 0);
+    if (core_load(&fixture->model, &options, buf.data, buf.len, &twin, &err) < 0)
+        fail_msg("%s", error_text(&err));
+    assert_int_equal(twin->tables->fresh.n, 6);
+    assert_int_equal(twin->tables->fresh.n, core->tables->fresh.n);
+    // A step that fails after a change restores what was saved before it.
+    tables_save(twin->tables, true);
+    const Window before = twin->tables->live.self.served;
+    assert_true(before.long_sum.n > 0);
+    window_add(&twin->tables->live.self.served, 5, 5, twin->tables->live.self.now);
+    tables_restore(twin->tables);
+    assert_int_equal(twin->tables->live.self.served.long_sum.n, before.long_sum.n);
+    (void)core_free(twin);
+}
+
 static void nobody_leaves_whose_load_has_no_room(void **state)
 {
     for (uint32_t a = 0; a < 6; a++)
@@ -183,6 +239,9 @@ int main(void)
         ALL(four_percent_is_nothing),
         ALL(a_single_burst_is_nothing),
         ALL(the_same_in_another_cloud_is_not_the_place),
+        ALL(a_witness_that_is_gone_is_none),
+        ALL(a_witness_that_is_held_is_none),
+        ALL(a_snapshot_knows_who_is_fresh),
         ALL(nobody_leaves_whose_load_has_no_room),
         ALL(all_at_once_still_serve),
         ALL(operator_ends_the_hold),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -21,6 +22,7 @@
 #include "segment.h"
 
 #define PIECE (32U << 10) // of a configuration or a plan in one frame
+#define SEGMENTS_MAX 256  // of a stream, however small
 
 typedef struct Stream {
     const char *name; // "events."
@@ -57,30 +59,46 @@ static void failed(Recording *recording, const Error *err)
     (void)error_set(&recording->err, -EIO, "%s", error_text(err));
 }
 
-// Highest number of the stream's segments; removes all but the newest `keep`.
-static uint64_t tidy(const Recording *recording, const Stream *stream, uint32_t keep)
+typedef struct Kept {
+    uint64_t n, bytes, oldest, newest;
+} Kept;
+
+static void look(const Recording *recording, const Stream *stream, Kept *ret_kept)
 {
-    uint64_t newest = 0, oldest;
+    *ret_kept = (Kept){.oldest = UINT64_MAX};
+    DIR *dir = opendir(recording->folder);
+    size_t len = strlen(stream->name);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        uint64_t number;
+        struct stat status;
+        if (strncmp(entry->d_name, stream->name, len) != 0 ||
+            parse_hex(entry->d_name + len, strlen(entry->d_name + len), 16, &number) < 0)
+            continue;
+        if (fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+            ret_kept->bytes += (uint64_t)status.st_size;
+        ret_kept->n++;
+        ret_kept->newest = number > ret_kept->newest ? number : ret_kept->newest;
+        ret_kept->oldest = number < ret_kept->oldest ? number : ret_kept->oldest;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+// Highest number of the stream's segments. Removes the oldest ones until there is room for a full
+// one more. By bytes: each start and each new configuration begins a segment, however small the
+// last one is, and a program that crashes again and again must not erase what led to it.
+static uint64_t tidy(const Recording *recording, const Stream *stream)
+{
+    const uint64_t bytes_max = (stream->keep - 1) * stream->limit;
+    uint64_t newest = 0;
     for (;;) {
-        uint32_t n = 0;
-        oldest = UINT64_MAX;
-        DIR *dir = opendir(recording->folder);
-        size_t len = strlen(stream->name);
-        for (struct dirent *entry; dir && (entry = readdir(dir));) {
-            uint64_t number;
-            if (strncmp(entry->d_name, stream->name, len) != 0 ||
-                parse_hex(entry->d_name + len, strlen(entry->d_name + len), 16, &number) < 0)
-                continue;
-            n++;
-            newest = number > newest ? number : newest;
-            oldest = number < oldest ? number : oldest;
-        }
-        if (dir)
-            closedir(dir);
+        Kept kept;
+        look(recording, stream, &kept);
+        newest = kept.newest > newest ? kept.newest : newest;
         LayoutPath path;
         snprintf(path.text, sizeof(path.text), "%s/%s%016" PRIx64, recording->folder, stream->name,
-                 oldest);
-        if (n <= keep || unlink(path.text) < 0)
+                 kept.oldest);
+        if ((kept.bytes <= bytes_max && kept.n < SEGMENTS_MAX) || unlink(path.text) < 0)
             return newest;
     }
 }
@@ -177,7 +195,7 @@ static void close_segment(Stream *stream)
 
 static int open_segment(Recording *recording, Stream *stream, Error *reterr)
 {
-    uint64_t newest = tidy(recording, stream, stream->keep - 1);
+    uint64_t newest = tidy(recording, stream);
     stream->number = newest >= stream->number ? newest + 1 : stream->number + 1;
     LayoutPath path;
     snprintf(path.text, sizeof(path.text), "%s/%s%016" PRIx64, recording->folder, stream->name,

@@ -3,10 +3,10 @@
 // `records.<n>` what it decided, `plans.<n>` the plans that came out (event_codec.h); each plan
 // segment begins with the plan in force and each event segment but the first of a start with a
 // snapshot of the core, so that all can be read by themselves. n rises across restarts;
-// the oldest segment goes when there are too many. Writing collects in memory and appends once a
-// second or when a batch is full; nothing is synced, for it is evidence and not state. A full disk
-// costs evidence, never a decision: the batch is dropped, counted, and the next one tried in a new
-// segment.
+// the oldest segment goes when they hold too many bytes together. Writing collects in memory and
+// appends once a second or when a batch is full; nothing is synced, for it is evidence and not
+// state. A full disk costs evidence, never a decision: the batch is dropped, counted, and the next
+// one tried in a new segment.
 #pragma once
 #include <stdint.h>
 
@@ -27,7 +27,8 @@ typedef struct RecordingOptions {
     RecordingSnapshot *snapshot; // NULL: none
     void *context;
     uint64_t event_bytes, record_bytes, plan_bytes; // of one segment; 0: 4 MiB, 1 MiB, 1 MiB
-    uint32_t event_segments, record_segments, plan_segments; // kept; 0: 8, 4, 8
+    // Kept are the bytes of so many full ones, at most 256 segments; 0: 8, 4, 8.
+    uint32_t event_segments, record_segments, plan_segments;
 } RecordingOptions;
 
 typedef struct RecordingStatus {

@@ -119,9 +119,10 @@ ngx_http_wildcam_has_key(ngx_http_request_t *r)
 
 /*
  * The settings for this request. A copy is made once for each location and
- * lives as long as the worker. `strict`: the target's own 5xx answer is passed
- * on, since there is no next one. `keyed`: nginx may send the request again
- * though bytes of it were sent.
+ * lives as long as the worker. `strict`: a replica's own 5xx answer is passed
+ * on, since there is no next one; a gateway's becomes this edge's answer, for
+ * it may be one between edges (NGX_HTTP_WILDCAM_SHED). `keyed`: nginx may send
+ * the request again though bytes of it were sent.
  */
 
 static ngx_int_t
@@ -142,7 +143,7 @@ ngx_http_wildcam_settings(ngx_http_wildcam_ctx_t *ctx, ngx_http_upstream_t *u)
         }
 
         *strict = *u->conf;
-        strict->intercept_errors = 0;
+        strict->intercept_errors = ctx->kind == NGX_HTTP_WILDCAM_GATEWAYS;
 
         *keyed = *u->conf;
         keyed->next_upstream |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;

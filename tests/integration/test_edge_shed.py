@@ -118,6 +118,25 @@ def test_what_the_other_region_sheds_is_passed_on(fleet):
     assert peer["connections"] - before["connections"] <= 2, "no handshake for each shed request"
 
 
+def test_a_plain_post_that_the_other_region_sheds(fleet):
+    """No request between edges shows through: the client gets the 503 that says when to come back, and it is counted."""
+    west, east = fleet.edges
+    full = gateways(fleet, us_west_2={"capacity": CAPACITY}, us_east_1={"capacity": CAPACITY})
+    for edge in fleet.edges:
+        edge.publish(gateways=full)
+    served, shed = split(ask(west, 500, "POST", body="{}"))
+    counters, peer = west.counters(), east.counters()
+    assert peer["shed_peer"] >= 1 and executed(east) >= 1, "some went there, and some of them were shed"
+    assert len(shed) > 100
+    assert {a.status for a in shed} == {503}
+    assert {a.headers["retry-after"] for a in shed} <= {"1", "2", "3"}
+    assert counters["shed"] == len(shed)
+    assert counters["responses_5xx"] == peer["responses_5xx"] == 0
+    assert executed(west) + executed(east) == len(served)
+    target = west.target("us-east-1")
+    assert (target["error"], target["failure"], target["ejections"]) == (0, 0, 0)
+
+
 def test_a_region_without_replicas_passes_on_what_is_shed(fleet):
     """Not by choice but for want of replicas all go to the other region: by arrival like its own, and never tried twice."""
     west, east = fleet.edges

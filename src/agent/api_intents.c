@@ -33,6 +33,15 @@ static const char *optional_text(JsonReader *reader, const json_t *root, const c
                                       : otherwise;
 }
 
+// They are shown on terminals: no control characters.
+static void refuse_controls(JsonReader *reader, const char *key, const char *text)
+{
+    for (; reader->r == 0 && *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            json_reader_fail(reader, key, ERROR_FORMAT, "control character 0x%02x",
+                             (unsigned)(unsigned char)*text);
+}
+
 // Everything but the stamp.
 static int read_intent(const char *bytes, size_t len, Arena *arena, Wall now, Intent *ret_intent,
                        Error *reterr)
@@ -55,6 +64,10 @@ static int read_intent(const char *bytes, size_t len, Arena *arena, Wall now, In
     intent.value_ppm = json_object_get(root, "value_ppm")
                            ? json_reader_u32(&reader, root, "value_ppm", PPM_ONE)
                            : 0;
+    refuse_controls(&reader, "target", intent.target);
+    refuse_controls(&reader, "region", intent.region);
+    refuse_controls(&reader, "author", intent.author);
+    refuse_controls(&reader, "reason", intent.reason);
     int64_t seconds = json_reader_i64_or(&reader, root, "expires_s", 1, EXPIRES_MAX_S, 0);
     if (seconds)
         intent.expires = wall_add(now, seconds * NS_PER_S);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "buf.h"
 #include "cli.h"
 #include "control.h"
 #include "files.h"
@@ -52,6 +53,42 @@ const DoctorCheck DOCTOR_CHECKS[] = {
 };
 const size_t DOCTOR_CHECKS_COUNT = ARRAY_SIZE(DOCTOR_CHECKS);
 
+// A fix for another fleet than the one in ./run has to say so.
+static void add_dir(Buf *fix, const char *dir)
+{
+    static const char PLAIN[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+:@%=-";
+    bool plain = dir[0] != '\0' && dir[strspn(dir, PLAIN)] == '\0';
+    buf_printf(fix, " --dir %s", plain ? "" : "'");
+    for (; *dir != '\0'; dir++)
+        if (*dir == '\'')
+            buf_printf(fix, "'\\''");
+        else
+            buf_add(fix, dir, 1);
+    buf_printf(fix, "%s", plain ? "" : "'");
+}
+
+static void put_fix(const Doctor *doctor, const char *text, char *fix, size_t size)
+{
+    static const char OURS[] = "wildcam ", CHECK[] = "config check "; // which looks at a file
+    Buf all CLEANUP(buf_done) = BUF_INIT(65536);
+    const char *rest = text, *at;
+    while (doctor->dir != NULL && (at = strstr(rest, OURS)) != NULL) {
+        size_t len = (size_t)(at - rest) + strlen(OURS);
+        bool command = at == text || (at - text >= 3 && strncmp(at - 3, "&& ", 3) == 0);
+        command = command && strncmp(rest + len, CHECK, strlen(CHECK)) != 0;
+        if (command)
+            len += strcspn(rest + len, " ");
+        buf_add(&all, rest, len);
+        if (command)
+            add_dir(&all, doctor->dir);
+        rest += len;
+    }
+    buf_printf(&all, "%s", rest);
+    (void)snprintf(fix, size, "%s", buf_check(&all) < 0 ? text : buf_text(&all));
+    (void)tell_plain(fix);
+}
+
 void doctor_say(Doctor *doctor, DoctorLevel level, const char *fix, const char *fmt, ...)
 {
     if (alloc_grow((void **)&doctor->items, &doctor->capacity, doctor->n + 1,
@@ -63,9 +100,9 @@ void doctor_say(Doctor *doctor, DoctorLevel level, const char *fix, const char *
     va_start(args, fmt);
     (void)vsnprintf(finding->text, sizeof finding->text, fmt, args);
     va_end(args);
+    (void)tell_plain(finding->text);
     if (level != DOCTOR_OK)
-        (void)snprintf(finding->fix, sizeof finding->fix, "%s",
-                       fix != NULL ? fix : doctor->check->fix);
+        put_fix(doctor, fix != NULL ? fix : doctor->check->fix, finding->fix, sizeof finding->fix);
 }
 
 LayoutPath doctor_path(const Doctor *doctor, const char *region, const char *name)
@@ -184,7 +221,7 @@ int verb_doctor(const Verb *verb, int argc, char **argv, Error *reterr)
         r = cli_parse(verb, options, ARRAY_SIZE(options), 0, 0, argc, argv, &operands, reterr);
     if (r != 0)
         return r < 0 ? r : 0;
-    Doctor doctor = {0};
+    Doctor doctor = {.dir = dir};
     r = layout_absolute(dir != NULL ? dir : "run", &doctor.context.dir, reterr);
     if (r < 0)
         return r;

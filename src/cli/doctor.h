@@ -27,11 +27,12 @@ typedef struct DoctorFinding {
     DoctorLevel level;
     const char *check; // its name
     char text[256];
-    char fix[256]; // one line to copy and paste; "" when nothing has to be done
+    char fix[512]; // one line to copy and paste; "" when nothing has to be done
 } DoctorFinding;
 
 typedef struct Doctor {
     Context context;     // dir always; conf NULL without a readable fleet.yaml
+    const char *dir;     // as it was given, or NULL
     const char *file;    // that conf is of; "" without
     bool deployed;       // DIR has a fleet
     json_t *supervisor;  // its status; NULL: no fleet runs

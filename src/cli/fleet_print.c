@@ -104,13 +104,13 @@ static void print_alarms(const json_t *alarms, FILE *file)
         (void)fprintf(file, "\n");
     json_array_foreach(alarms, i, item)
     {
-        char since[TELL_DURATION_MAX];
-        (void)fprintf(file, "%salarm%s  %s: %s: %s", tell_begin(file, TELL_RED),
-                      tell_end(file, TELL_RED), text_of(item, "region"), text_of(item, "title"),
-                      text_of(item, "text"));
-        if (json_is_integer(json_object_get(item, "since_ms")))
-            (void)fprintf(file, " (for %s)", tell_duration(number_of(item, "since_ms"), since));
-        (void)fprintf(file, "\n");
+        char since[TELL_DURATION_MAX] = "";
+        bool dated = json_is_integer(json_object_get(item, "since_ms"));
+        if (dated)
+            (void)tell_duration(number_of(item, "since_ms"), since);
+        (void)fprintf(file, "%salarm%s  ", tell_begin(file, TELL_RED), tell_end(file, TELL_RED));
+        tell_line(file, "%s: %s: %s%s%s%s", text_of(item, "region"), text_of(item, "title"),
+                  text_of(item, "text"), dated ? " (for " : "", since, dated ? ")" : "");
     }
 }
 

@@ -37,8 +37,9 @@ static int go_back(Push *push, Error *reterr)
     for (uint32_t k = n; k-- > 0;) {
         uint32_t region = k < push->n_order ? push->order[k] : n;
         PushFailure failure;
-        if (region == n || !push->report.regions[region].given)
-            continue;
+        if (region == n || !(push->report.regions[region].given || push->staged[region]))
+            continue; // what an earlier push gave goes back too
+        push->report.regions[region].given = true;
         push->report.regions[region].back =
             push_give(&push->context, region, &push->accepted, NULL, &failure) == 0;
         if (push->report.regions[region].back) {

@@ -13,13 +13,13 @@
 void push_tell(FILE *out, Mono begun, const char *region, const char *fmt, ...)
 {
     int64_t ms = mono_since(clock_mono(), begun) / NS_PER_MS;
+    char text[1024];
     va_list args;
     ASSERT(fmt != NULL); // gcc's -fsanitize=undefined would see a null format below
-    (void)fprintf(out, "%6.2f s  %-12s ", (double)ms / 1000.0, region);
     va_start(args, fmt);
-    (void)vfprintf(out, fmt, args);
+    (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    (void)fprintf(out, "\n");
+    (void)fprintf(out, "%6.2f s  %-12s %s\n", (double)ms / 1000.0, region, tell_plain(text));
     (void)fflush(out);
 }
 

@@ -21,6 +21,7 @@ static const struct {
     {"regions.*.database: *", "its database is started by 'wildcam up'"},
     {"regions.*.database_port: *", "its database is started by 'wildcam up'"},
     {"regions.*.store: *", "its backends were started with it"},
+    {"edge.workers: *", "its supervisor counts them when nginx is replaced"},
     {"certificates.issuer: *", "certificates are made or looked for by 'wildcam up'"},
 };
 

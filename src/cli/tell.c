@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "utf8.h"
 
 static const char *const CODES[TELL_COLOUR_MAX] = {
     [TELL_PLAIN] = "",       [TELL_GREEN] = "\033[32m", [TELL_YELLOW] = "\033[33m",
@@ -36,15 +37,65 @@ const char *tell_end(FILE *file, TellColour colour)
     return coloured(file, colour) ? "\033[0m" : "";
 }
 
+size_t tell_character(const char *text)
+{
+    unsigned char c = (unsigned char)text[0];
+    if (c < 0x80)
+        return c >= 0x20 && c != 0x7f ? 1 : 0;
+    size_t len = utf8_sequence_len(text, strnlen(text, 4));
+    return c == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : len; // C1 controls
+}
+
+char *tell_plain(char *text)
+{
+    for (char *at = text; *at != '\0';) {
+        size_t len = tell_character(at);
+        if (len == 0)
+            *at = *at == '\t' ? ' ' : '?';
+        at += len > 0 ? len : 1;
+    }
+    return text;
+}
+
+void tell_line(FILE *file, const char *fmt, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    (void)fprintf(file, "%s\n", tell_plain(text));
+}
+
+// Our own texts may have several lines.
+static void put_plain(FILE *file, const char *text, size_t left)
+{
+    while (left > 0 && *text != '\0') {
+        size_t len = text[0] == '\n' ? 1 : tell_character(text);
+        if (len > 0 && len <= left)
+            (void)fwrite(text, 1, len, file);
+        else
+            (void)fputc(*text == '\t' ? ' ' : '?', file);
+        len = len > 0 && len <= left ? len : 1;
+        text += len;
+        left -= len;
+    }
+}
+
 void tell_error(const char *verb, const Error *err)
 {
     const char *text = error_text(err), *hint = strstr(text, "\nHINT: ");
     size_t len = hint != NULL ? (size_t)(hint - text) : strlen(text);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "%swildcam %s: %.*s%s\n", tell_begin(stderr, TELL_RED), verb, (int)len,
-                  text, tell_end(stderr, TELL_RED));
-    if (hint != NULL)
-        (void)fprintf(stderr, "%s\n", hint + 1);
+    (void)fprintf(stderr, "%swildcam ", tell_begin(stderr, TELL_RED));
+    put_plain(stderr, verb, strlen(verb));
+    (void)fputs(": ", stderr);
+    put_plain(stderr, text, len);
+    (void)fprintf(stderr, "%s\n", tell_end(stderr, TELL_RED));
+    if (hint == NULL)
+        return;
+    put_plain(stderr, hint + 1, strlen(hint + 1));
+    (void)fputc('\n', stderr);
 }
 
 bool tell_agreed(bool yes)
@@ -89,6 +140,7 @@ void tell_cell(TellTable *table, TellColour colour, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(cell->text, sizeof cell->text, fmt, args);
     va_end(args);
+    (void)tell_plain(cell->text);
     cell->colour = colour;
 }
 

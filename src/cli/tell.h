@@ -23,6 +23,10 @@ const char *tell_code(TellColour colour); // its escape sequence; 0m ends it
 // "" unless `file` is a terminal.
 const char *tell_begin(FILE *file, TellColour colour);
 const char *tell_end(FILE *file, TellColour colour);
+// Texts from outside (a wish's reason, a line of a log) must not steer the terminal.
+size_t tell_character(const char *text); // its bytes; 0: it must not be shown as it is
+char *tell_plain(char *text);            // in place: such bytes become '?'; the text
+void tell_line(FILE *file, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // plain
 // "wildcam VERB: text", a hint on its own line, to stderr.
 void tell_error(const char *verb, const Error *err);
 // True: `yes`, or somebody at the terminal says so.

@@ -38,7 +38,7 @@ struct Top {
     HttpClient *client;
     uv_timer_t tick;
     uv_poll_t keys;
-    uv_signal_t signals[5];
+    uv_signal_t signals[6];
     bool terminal, keyboard, once;
     uint32_t n, pending, rounds;
     AgentAnswer *answers;   // [n] newest
@@ -244,7 +244,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int open_loop(Top *top, Error *reterr)
 {
-    static const int NUMBERS[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
+    static const int NUMBERS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
     int r = uv_loop_init(&top->loop);
     if (r < 0)
         return error_errno(reterr, -r, "loop");

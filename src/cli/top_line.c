@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "utf8.h"
-
 TopLine top_line(uint32_t columns, bool colour)
 {
     TopLine line = {.columns = columns < 1000 ? columns : 1000, .colour = colour};
@@ -23,22 +21,12 @@ static void put(TopLine *line, const char *bytes, size_t len)
     line->text[line->len] = '\0';
 }
 
-// Bytes of the character at `text`; 0: it must not be shown as it is.
-static size_t character(const char *text)
-{
-    unsigned char c = (unsigned char)text[0];
-    if (c < 0x80)
-        return c >= 0x20 && c != 0x7f ? 1 : 0;
-    size_t len = utf8_sequence_len(text, strnlen(text, 4));
-    return c == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : len; // C1 controls
-}
-
 // Up to `most` characters; how many there were.
 static uint32_t put_text(TopLine *line, const char *text, uint32_t most)
 {
     uint32_t n = 0;
     for (; *text != '\0' && n < most && line->used < line->columns; n++) {
-        size_t len = character(text);
+        size_t len = tell_character(text);
         put(line, len > 0 ? text : "?", len > 0 ? len : 1);
         line->used++;
         text += len > 0 ? len : 1;
@@ -84,7 +72,7 @@ static uint32_t count(const char *text)
 {
     uint32_t n = 0;
     for (; *text != '\0'; n++) {
-        size_t len = character(text);
+        size_t len = tell_character(text);
         text += len > 0 ? len : 1;
     }
     return n;

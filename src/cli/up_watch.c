@@ -57,6 +57,7 @@ static void complain(Watch *watch, size_t index, const char *region, const json_
         return;
     char line[256];
     last_line(log != NULL ? log : "", line, sizeof line);
+    (void)tell_plain(line);
     (void)fprintf(stderr, "%s%s: %s %s%s%s%s\n  log: %s\n", tell_begin(stderr, TELL_YELLOW), region,
                   json_string_value(json_object_get(program, "name")), detail,
                   line[0] != '\0' ? ": " : "", line, tell_end(stderr, TELL_YELLOW),

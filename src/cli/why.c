@@ -70,9 +70,9 @@ static void print_why(const json_t *why)
         char text[TELL_DURATION_MAX] = "now";
         if (json_is_integer(age))
             (void)tell_duration(json_integer_value(age), text);
-        (void)printf("  %s%s%s%s  %s\n", text_of(reason, "text"), json_is_integer(age) ? ", " : "",
-                     json_is_integer(age) ? text : "", json_is_integer(age) ? " ago" : "",
-                     text_of(reason, "facts"));
+        tell_line(stdout, "  %s%s%s%s  %s", text_of(reason, "text"),
+                  json_is_integer(age) ? ", " : "", json_is_integer(age) ? text : "",
+                  json_is_integer(age) ? " ago" : "", text_of(reason, "facts"));
     }
 }
 

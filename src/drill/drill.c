@@ -155,7 +155,7 @@ static void help(const Option *options, size_t n)
                "Breaks something for real under camera traffic, measures, heals. Exit 3: an\n"
                "objective was missed.\n");
     for (uint32_t i = 0; i < DRILLS_N; i++)
-        (void)printf("  %-22s %s\n", DRILLS[i].name, DRILLS[i].usage);
+        (void)printf("  %-21s %s\n", DRILLS[i].name, DRILLS[i].usage);
     (void)puts("");
     options_help(options, n);
 }

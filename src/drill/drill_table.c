@@ -186,7 +186,7 @@ const DrillRow DRILLS[] = {
                 {FIGURE_QUIET, 15000, 2},
                 {FIGURE_WRONG, 0, 0}}},
     {.name = "partition",
-     .usage = "--region REGION | --provider CLOUD [--one-way | --observers]",
+     .usage = "--region REGION|--provider CLOUD [--one-way|--observers]",
      .help = "cuts a region or a cloud off; one way; or only the probes",
      .who = WHO_REGION_OR_CLOUD,
      .options = OPTION_ONE_WAY | OPTION_OBSERVERS,

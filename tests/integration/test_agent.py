@@ -630,7 +630,9 @@ def test_intents_are_checked(planet):
                        ({"kind": "weight", "target": "cloud:aws", "value_ppm": 500000}, "does not fit"),
                        ({"kind": "drain", "target": "fleet"}, "does not fit"),
                        ({"kind": "drain", "target": "region:eastus", "expires_s": -5}, "expires_s"),
-                       ({"kind": "drain", "target": "region:eastus", "reason": "x" * 5000}, "reason")):
+                       ({"kind": "drain", "target": "region:eastus", "reason": "x" * 5000}, "reason"),
+                       ({"kind": "drain", "target": "region:eastus", "reason": "a\x1b[2J"}, "control character 0x1b"),
+                       ({"kind": "drain", "target": "region:eastus", "author": "a\nb"}, "control character 0x0a")):
         status, body = agent.wish(**wish)
         assert status == 400 and what in body.decode(), (wish, status, body)
     assert agent.request("POST", "/v1/intents", "no json")[0] == 400

@@ -231,6 +231,8 @@ static void restart_keys(void **state)
         {"clients.world.demand: 40 % -> 50 %", false},
         {"health.hold: 10s -> 12s", false},
         {"certificates.issuer: local -> files", true},
+        {"edge.workers: 2 -> 1", true},
+        {"edge.read_timeout: 5s -> 6s", false},
         {"certificates.lifetime: 24h -> 12h", false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {

@@ -40,11 +40,9 @@ def levels(report, check):
 
 
 def mend(fleet, finding):
-    """Runs the fix as a shell would, with this build and this fleet."""
+    """Runs the fix as a shell would, with this build; which fleet is in it."""
     command = finding["fix"]
-    if command.startswith("wildcam "):
-        at = command.find(" -- ")
-        command = f"{command[:at]} --dir {fleet.dir}{command[at:]}" if at > 0 else f"{command} --dir {fleet.dir}"
+    assert not command.startswith("wildcam ") or f" --dir {fleet.dir}" in command
     subprocess.run(command, shell=True, check=True, capture_output=True, timeout=60,
                    env={**os.environ, "PATH": f"{BUILD}:/usr/sbin:/usr/bin:/sbin:/bin"})
 
@@ -110,7 +108,8 @@ def test_leftovers_of_a_killed_drill(well):
     disk.mkdir()
     try:
         report = examine("--dir", well.dir)
-        assert found(report, "leftovers", "warn", "backend-9.sock.real")["fix"] == "wildcam region restart eastus backend-9"
+        assert found(report, "leftovers", "warn", "backend-9.sock.real")["fix"] == (
+            f"wildcam region --dir {well.dir} restart eastus backend-9")
         found(report, "leftovers", "bad", "pg.kept")
     finally:
         real.unlink()
@@ -123,7 +122,7 @@ def test_a_push_left_half_way(well):
     try:
         path.write_text(good + "# changed\n")
         finding = found(examine("--dir", well.dir), "push", "warn", "1 regions have another fleet.yaml")
-        assert finding["fix"] == "wildcam config push --back"
+        assert finding["fix"] == f"wildcam config --dir {well.dir} push --back"
         path.write_text("nonsense: [")
         found(examine("--dir", well.dir), "push", "bad", "1 regions")
     finally:

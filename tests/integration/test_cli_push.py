@@ -2,6 +2,7 @@
 """`wildcam config push` on a running fleet: region by region, refused before anything is touched, taken back by itself when a
 region is worse than before, by Ctrl-C, and after a kill. Every test leaves the fleet with the file that it began with."""
 import json
+import pathlib
 import signal
 import subprocess
 
@@ -175,3 +176,22 @@ def test_a_killed_push_loses_nothing(fleet, accepted):
     report, _ = push(fleet, "--back")
     assert report["result"] == "back" and [r["region"] for r in report["regions"] if r["back"]] == [region]
     assert running(fleet) == {report["from_hash"]} and push(fleet, "--back")[0]["result"] == "unchanged"
+
+
+def test_a_continued_push_that_fails_takes_back_all(fleet, accepted):
+    path = write(fleet, "good.yaml", 2, replace={"  hold: 10s": "  hold: 11s"})
+    push(fleet, path, "--region", "eastus", "--watch", WATCH, "--yes")
+    process = subprocess.Popen([WILDCAM, "config", "push", "--continue", "--dir", fleet.dir, "--yes", "--watch", "60s", "--json"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def listens():
+        caught = pathlib.Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+        return int(caught, 16) & 1 << (signal.SIGINT - 1)
+    until(listens, "it is past its questions")
+    process.send_signal(signal.SIGINT)  # before it has given the file to anyone
+    out, errors = process.communicate(timeout=30 * SLOW)
+    report = json.loads(out)
+    clipage.check("config push", report)
+    assert process.returncode == 1 and report["result"] == "back", errors
+    assert [r["region"] for r in report["regions"] if r["given"] and r["back"]] == ["eastus"]
+    assert copies(fleet) == {accepted} and running(fleet) == {report["from_hash"]}

@@ -193,6 +193,13 @@ static void close_segment(Stream *stream)
     stream->fd = -1;
 }
 
+// Something of the stream is missing from here on: a number is left out, so that readers see it.
+static void lose(Stream *stream)
+{
+    close_segment(stream);
+    stream->number++;
+}
+
 static int open_segment(Recording *recording, Stream *stream, Error *reterr)
 {
     uint64_t newest = tidy(recording, stream);
@@ -237,7 +244,7 @@ static void flush_stream(Recording *recording, Stream *stream)
         close_segment(stream); // now: the next one begins with the core as it will be then
     if (r < 0) {
         failed(recording, &err);
-        close_segment(stream); // its tail may be torn
+        lose(stream); // its tail may be torn
     } else {
         error_done(&recording->err);
     }
@@ -295,6 +302,8 @@ void recording_add_event(Recording *recording, const CoreEvent *event)
         flush_stream(recording, stream); // once more in a batch of its own
     }
     recording->status.dropped_batches++;
+    flush_stream(recording, stream);
+    lose(stream);
 }
 
 void recording_add_record(Recording *recording, const Record *record, Wall wall)

@@ -65,6 +65,7 @@ typedef struct Reader {
     HistoryCounts *counts;
     Arena *items, *starts;
     RecordingStart start;
+    bool torn; // the segment read last has no clean end
 } Reader;
 
 // 1: the segment's end, whole or torn.
@@ -75,12 +76,14 @@ static int next_item(Reader *reader, Cursor *segment, bool gap, HistoryItem *ite
     arena_reset(reader->items);
     *item = (HistoryItem){.start = &reader->start, .arena = reader->items, .gap = gap};
     int r = segment_next(segment, &payload, &len);
+    reader->torn = r < 0;
     if (r != 1) {
         reader->counts->damaged += r == ERROR_CORRUPT;
         return 1;
     }
     if (recording_open(payload, len, reader->items, &item->cursor) < 0) {
         reader->counts->damaged++;
+        reader->torn = true;
         return 1;
     }
     item->kind = recording_kind(&item->cursor);
@@ -128,8 +131,8 @@ int history_read(const char *folder, const char *stream, HistoryVisit *visit, vo
     for (size_t i = 0; r == 0 && i < numbers.n; i++) {
         char path[LAYOUT_PATH_MAX];
         (void)snprintf(path, sizeof path, "%s/%s.%016" PRIx64, folder, stream, numbers.items[i]);
-        r = read_segment(&reader, path, i == 0 || numbers.items[i] != numbers.items[i - 1] + 1,
-                         reterr);
+        bool follows = i > 0 && numbers.items[i] == numbers.items[i - 1] + 1;
+        r = read_segment(&reader, path, !follows || reader.torn, reterr);
     }
     free(numbers.items);
     (void)arena_free(reader.items);

@@ -15,7 +15,7 @@
 typedef struct HistoryItem {
     const RecordingStart *start; // of the segment
     bool first;                  // the segment's start itself: a new segment begins
-    bool gap;                    // with `first`: the segment before it is missing
+    bool gap;                    // with `first`: something is missing just before it
     int kind;                    // of the payload: 'S', 'C', 'E', 'R', 'P'
     Cursor cursor;               // behind the kind
     Arena *arena;                // until the next payload

@@ -53,6 +53,19 @@ static bool namespace_of(pid_t pid, char text[64])
     return n > 0;
 }
 
+// A region's. Who answers for the supervisor may be the run user, and we may be root: the processes
+// of our own namespace are the machine's.
+static int find_space(pid_t init, char space[64], Error *reterr)
+{
+    char own[64];
+    if (!namespace_of(init, space))
+        return error_errno(reterr, errno, "PID namespace of process %ld", (long)init);
+    if (!namespace_of(getpid(), own) || strcmp(own, space) == 0)
+        return error_set(reterr, -EPERM,
+                         "process %ld is no region's: it is in our own PID namespace", (long)init);
+    return 0;
+}
+
 static bool look_at(pid_t pid, const char *space, Seen *ret_seen)
 {
     char path[64], own[64], *text CLEANUP(free_textp) = NULL;
@@ -131,10 +144,12 @@ static int add_one(FaultProcesses *list, const Seen *seen, const char *space, Er
 int fault_processes_add(FaultProcesses *list, pid_t init, pid_t inner, Error *reterr)
 {
     char space[64];
-    if (!namespace_of(init, space))
-        return error_errno(reterr, errno, "PID namespace of process %ld", (long)init);
+    int r = find_space(init, space, reterr);
+    if (r < 0)
+        return r;
     SeenList seen = {0};
-    int r = list_namespace(space, &seen, reterr), added = 0;
+    int added = 0;
+    r = list_namespace(space, &seen, reterr);
     if (r == 0)
         mark(&seen, inner);
     for (size_t i = 0; r >= 0 && i < seen.n; i++) {
@@ -178,10 +193,11 @@ void fault_processes_done(FaultProcesses *list)
 int fault_processes_main(pid_t init, pid_t inner, pid_t *ret_pid, Error *reterr)
 {
     char space[64];
-    if (!namespace_of(init, space))
-        return error_errno(reterr, errno, "PID namespace of process %ld", (long)init);
+    int r = find_space(init, space, reterr);
+    if (r < 0)
+        return r;
     SeenList seen = {0};
-    int r = list_namespace(space, &seen, reterr);
+    r = list_namespace(space, &seen, reterr);
     bool found = false;
     for (size_t i = 0; i < seen.n && !found; i++) {
         if ((found = seen.items[i].inner == inner))

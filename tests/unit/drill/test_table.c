@@ -103,8 +103,8 @@ static void test_wrong_targets(void **state)
         {"two-clouds-down", {.provider = "aws,aws"}, "two different clouds"},
         {"region-down", {.region = "mars"}, "allowed: a1, a2, z1"},
         {"two-clouds-down", {.provider = "aws"}, "allowed: aws, azure, gcp"},
-        {"partition", {.to = NULL}, "takes --region REGION | --provider CLOUD"},
-        {"partition", {.provider = "aws", .region = "a1"}, "takes --region REGION | --provider"},
+        {"partition", {.to = NULL}, "takes --region REGION|--provider CLOUD"},
+        {"partition", {.provider = "aws", .region = "a1"}, "takes --region REGION|--provider"},
         {"cloud-and-region-down", {.provider = "aws", .region = "a2"}, "belongs to 'aws'"},
         {"flap", {.region = "a1", .probes = true}, "takes no --probes"},
     };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,12 +14,21 @@
 #define FLAGS (O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
 // Only root may change groups: first on the way down, last on the way up.
+// A change of ids clears the signal by which this process follows a killed drill: it is set again.
 static void become(uid_t uid, gid_t gid)
 {
+    int follow = 0;
+    (void)prctl(PR_GET_PDEATHSIG, &follow);
+    pid_t parent = getppid();
     bool down = geteuid() == 0;
     bool done =
         down ? setegid(gid) == 0 && seteuid(uid) == 0 : seteuid(uid) == 0 && setegid(gid) == 0;
     ASSERT(done);
+    if (follow == 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, follow);
+    if (getppid() != parent)
+        _exit(1);
 }
 
 // The folder, with its owner's ids on; a descriptor or a negative code.

@@ -27,6 +27,7 @@ typedef struct Past {
 
 static json_t *gateway_json(const Plan *plan, uint32_t index)
 {
+    ASSERT(plan->gateways != NULL && index < plan->n_gateways); // a plan is never empty
     const PlanGateway *gateway = &plan->gateways[index];
     return json_pack("{s:s,s:s,s:s,s:i,s:s}", "gateway", gateway->region, "cloud", gateway->cloud,
                      "address", gateway->address, "port", (int)gateway->edge_port, "verdict",

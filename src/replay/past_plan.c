@@ -127,6 +127,7 @@ typedef struct RecordSearch {
 static void take_record(RecordSearch *search, const Record *record, Wall at)
 {
     PastRecord *place = NULL;
+    ASSERT(search->records != NULL);
     for (uint32_t i = 0; i < search->n && place == NULL; i++)
         if (strcmp(search->records[i].subject, record->subject) == 0)
             place = &search->records[i];

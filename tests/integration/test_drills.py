@@ -153,7 +153,7 @@ def test_repeat(quick):
     (["all", "--only", "nonsense"], "'--only': unknown drill 'nonsense'"),
     (["all", "--region", "eastus"], "'drill all' chooses targets by itself"),
     (["flap", "--region", "eastus", "--probes"], "drill 'flap' takes no --probes; it takes: --region REGION"),
-    (["partition", "--provider", "aws", "--region", "eastus"], "drill 'partition' takes --region REGION | --provider CLOUD"),
+    (["partition", "--provider", "aws", "--region", "eastus"], "drill 'partition' takes --region REGION|--provider CLOUD"),
     (["cloud-and-region-down", "--provider", "aws", "--region", "us-west-2"], "'--region us-west-2' belongs to 'aws'"),
     (["two-clouds-down", "--provider", "aws"], "'--provider aws': allowed: aws, azure, gcp"),
     (["region-down", "--region", "eastus", "--repeat", "0"], "option '--repeat': '0' is not from 1 to"),

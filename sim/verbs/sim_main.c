@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // sim_main: see sim_verb.h. The table of verbs and what they share.
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,21 +53,10 @@ int sim_main(int argc, char **argv, Error *reterr)
 int sim_verb_options(const SimVerb *verb, const Option *options, size_t n, int argc, char **argv,
                      int *ret_operands, Error *reterr)
 {
-    bool help = false;
-    Option all[24];
-    ASSERT(n < ARRAY_SIZE(all));
-    for (size_t i = 0; i < n; i++)
-        all[i] = options[i];
-    all[n] = (Option){.name = "help", .help = "this text", .flag = &help};
-    int r = options_parse(all, n + 1, argc, argv, ret_operands, reterr);
-    if (r < 0)
-        return error_hint(reterr, r, "'wildcam sim %s --help' lists the options.", verb->name);
-    if (!help)
-        return 0;
-    (void)printf("usage: wildcam sim %s %s\n\n%c%s.\n\n", verb->name, verb->usage,
-                 toupper((unsigned char)verb->summary[0]), verb->summary + 1);
-    options_help(all, n + 1);
-    return 1;
+    char command[80];
+    (void)snprintf(command, sizeof command, "wildcam sim %s", verb->name);
+    return options_of_verb(command, verb->usage, verb->summary, options, n, argc, argv,
+                           ret_operands, reterr);
 }
 
 int sim_verb_number(const char *option, const char *text, uint64_t least, uint64_t most,

@@ -2,7 +2,6 @@
 // cli: see cli.h. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the checked thing does not hold.
 #include "cli.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -107,21 +106,10 @@ static int verb_version(const Verb *verb, int argc, char **argv, Error *reterr)
 int cli_options(const Verb *verb, const Option *options, size_t n, int argc, char **argv,
                 int *ret_operands, Error *reterr)
 {
-    bool help = false;
-    Option all[24];
-    ASSERT(n < ARRAY_SIZE(all));
-    for (size_t i = 0; i < n; i++)
-        all[i] = options[i];
-    all[n] = (Option){.name = "help", .help = "this text", .flag = &help};
-    int r = options_parse(all, n + 1, argc, argv, ret_operands, reterr);
-    if (r < 0)
-        return error_hint(reterr, r, "'wildcam %s --help' lists the options.", verb->name);
-    if (!help)
-        return 0;
-    (void)printf("usage: wildcam %s %s\n\n%c%s.\n\n", verb->name, verb->usage,
-                 toupper((unsigned char)verb->summary[0]), verb->summary + 1);
-    options_help(all, n + 1);
-    return 1;
+    char command[80];
+    (void)snprintf(command, sizeof command, "wildcam %s", verb->name);
+    return options_of_verb(command, verb->usage, verb->summary, options, n, argc, argv,
+                           ret_operands, reterr);
 }
 
 int cli_operands(const Verb *verb, int operands, int least, int most, Error *reterr)

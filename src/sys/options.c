@@ -2,6 +2,8 @@
 // options: see options.h.
 #include "options.h"
 
+#include <ctype.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -80,4 +82,25 @@ void options_help(const Option *options, size_t n)
                        options[i].argument != NULL ? options[i].argument : "");
         (void)printf("  %-24s %s\n", left, options[i].help);
     }
+}
+
+int options_of_verb(const char *command, const char *usage, const char *summary,
+                    const Option *options, size_t n, int argc, char **argv, int *ret_operands,
+                    Error *reterr)
+{
+    bool help = false;
+    Option all[24];
+    ASSERT(n < ARRAY_SIZE(all));
+    for (size_t i = 0; i < n; i++)
+        all[i] = options[i];
+    all[n] = (Option){.name = "help", .help = "this text", .flag = &help};
+    int r = options_parse(all, n + 1, argc, argv, ret_operands, reterr);
+    if (r < 0)
+        return error_hint(reterr, r, "'%s --help' lists the options.", command);
+    if (!help)
+        return 0;
+    (void)printf("usage: %s %s\n\n%c%s.\n\n", command, usage, toupper((unsigned char)summary[0]),
+                 summary + 1);
+    options_help(all, n + 1);
+    return 1;
 }

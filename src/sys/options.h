@@ -21,3 +21,9 @@ int options_parse(const Option *options, size_t n, int argc, char **argv, int *r
                   Error *reterr) MUST_CHECK;
 // "  --dir DIR        state folder (default ./run)", fitting 80 columns, to stdout.
 void options_help(const Option *options, size_t n);
+
+// A verb's options and a switch "--help" of its own. `command`: "wildcam why"; `usage` stands
+// behind it, `summary` is one line. 1: the help was asked and printed; 0: go on.
+int options_of_verb(const char *command, const char *usage, const char *summary,
+                    const Option *options, size_t n, int argc, char **argv, int *ret_operands,
+                    Error *reterr) MUST_CHECK;

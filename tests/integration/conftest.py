@@ -51,8 +51,12 @@ def fleet(state_root):
         yield fleet
         namespaces |= fleet.namespaces()
     finally:
-        fleet.wildcam("down", check=False, timeout=60)
-    fleetkit.until(lambda: not fleetkit.processes_in(namespaces), "every process has gone", 1)
+        down = fleet.wildcam("down", check=False, timeout=60)
+    assert down.returncode == 0, down.stderr
+    try:
+        fleetkit.until(lambda: not fleetkit.processes_in(namespaces), "every process has gone", 5)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; left: {fleetkit.processes_in(namespaces)}; down said: {down.stderr}") from None
     assert fleet.ports_taken() == []
 
 

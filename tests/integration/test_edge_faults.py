@@ -151,14 +151,14 @@ def test_replicas_that_fail_half_of_their_requests(tmp_path):
 
 
 def test_four_percent_of_errors_change_nothing(edge):
-    """Every one is hidden by a retry; nobody is ejected for good."""
+    """Retries hide them: three tries in a row fail once in 15,000 requests. A replica with three failures in a row is
+    ejected for a second, as rarely; nobody stays away."""
     for replica in edge.replicas:
         replica.mode("some 500 0.04")
     with edgekit.Traffic(edge) as traffic:
         traffic.wait_for(1500)
-    assert not traffic.failed()
-    served = [len(replica.executed()) for replica in edge.replicas]
-    assert min(served) > 0.2 * sum(served), served
+        edgekit.until(lambda: min(len(replica.executed()) for replica in edge.replicas) > 400, "each replica has served 400")
+    assert len(traffic.failed()) <= 4, "0.1 expected"
 
 
 def test_other_gateway_hangs_under_forwarded_traffic(tmp_path):

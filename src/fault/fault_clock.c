@@ -56,6 +56,13 @@ static int offset_path(const FaultHeld *held, uint32_t region, LayoutPath *ret_f
     return r < 0 ? r : layout_socket(dir, region_name, name, ret_path, reterr);
 }
 
+static int offset_text(int64_t offset_ns, char text[64])
+{
+    int64_t size = offset_ns < 0 ? -offset_ns : offset_ns;
+    return snprintf(text, 64, "%c%" PRId64 ".%09" PRId64 "\n", offset_ns < 0 ? '-' : '+',
+                    size / NS_PER_S, size % NS_PER_S);
+}
+
 static int write_offset(const FaultHeld *held, uint32_t region, int64_t offset_ns, Error *reterr)
 {
     LayoutPath folder, path;
@@ -65,9 +72,7 @@ static int write_offset(const FaultHeld *held, uint32_t region, int64_t offset_n
                                             &owner, reterr)) < 0)
         return r;
     char text[64];
-    int64_t size = offset_ns < 0 ? -offset_ns : offset_ns;
-    int n = snprintf(text, sizeof text, "%c%" PRId64 ".%09" PRId64 "\n", offset_ns < 0 ? '-' : '+',
-                     size / NS_PER_S, size % NS_PER_S);
+    int n = offset_text(offset_ns, text);
     fault_owner_become(&owner);
     r = files_replace(path.text, text, (size_t)n, &(FilesWrite){.no_sync = true}, reterr);
     fault_owner_leave(&owner);
@@ -159,6 +164,29 @@ static int preload(FaultHeld *held, uint32_t region, Error *reterr)
     return r < 0 ? r : fault_wait_ready(held, name, program_of(held), inner, reterr);
 }
 
+// The newest process of the program has the library, and reads the file that was written. While it
+// starts there is nothing to see.
+static void look_at(FaultHeld *held, uint32_t region)
+{
+    const char *name = fault_region_name(held, region);
+    char path[64], text[64], *environment CLEANUP(free_textp) = NULL, *now CLEANUP(free_textp) = NULL;
+    LayoutPath folder, file;
+    int64_t inner = 0;
+    pid_t pid = 0;
+    size_t len = 0, now_len = 0;
+    (void)offset_text(held->fault.value, text);
+    if (offset_path(held, region, &folder, &file, NULL) == 0 &&
+        (files_read(file.text, 256, &now, &now_len, NULL) < 0 || strcmp(now, text) != 0))
+        fault_lost(held, "somebody else has changed '%s'", file.text);
+    if (find_program(held, name, &inner, &pid, NULL) < 0)
+        return;
+    (void)snprintf(path, sizeof path, "/proc/%ld/environ", (long)pid);
+    if (files_read(path, 1U << 20, &environment, &len, NULL) == 0 && len > 0 &&
+        memmem(environment, len, "FAKETIME_TIMESTAMP_FILE=", 24) == NULL)
+        fault_lost(held, "'%s' of region '%s' was started without libfaketime", program_of(held),
+                   name);
+}
+
 static int restore(FaultHeld *held, uint32_t region, Error *reterr)
 {
     Clock *clock = held->own;
@@ -206,6 +234,13 @@ static int clock_begin(FaultHeld *held, Error *reterr)
     return for_each(held, held->fault.a, write_value, reterr);
 }
 
+static void clock_look(FaultHeld *held)
+{
+    for (uint32_t i = 0; i < held->options->conf->model.n_regions; i++)
+        if (fault_has(held->fault.a, i))
+            look_at(held, i);
+}
+
 static int clock_end(FaultHeld *held, Error *reterr)
 {
     return for_each(held, held->fault.a, write_zero, reterr);
@@ -228,4 +263,5 @@ const FaultKindActions FAULT_KIND_CLOCK = {
     .change = clock_begin,
     .end = clock_end,
     .undo = clock_undo,
+    .look = clock_look,
 };

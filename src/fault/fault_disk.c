@@ -190,6 +190,15 @@ static int disk_begin(FaultHeld *held, Error *reterr)
     return for_places(held, disk_place_fill, reterr);
 }
 
+static void disk_look(FaultHeld *held)
+{
+    const Disk *disk = held->own;
+    for (uint32_t i = 0; i < ARRAY_SIZE(disk->regions); i++)
+        if (disk->regions[i].place.fd >= 0 && !disk_place_full(&disk->regions[i].place))
+            fault_lost(held, "the small disk of region '%s' is not there or its ballast has gone",
+                       fault_region_name(held, i));
+}
+
 static int disk_end(FaultHeld *held, Error *reterr)
 {
     return for_places(held, disk_place_free, reterr);
@@ -217,6 +226,7 @@ const FaultKindActions FAULT_KIND_DISK = {
     .begin = disk_begin,
     .end = disk_end,
     .undo = disk_undo,
+    .look = disk_look,
 };
 
 static int recover_region(FaultHeld *held, const char *name, Error *reterr)

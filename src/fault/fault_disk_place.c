@@ -406,6 +406,14 @@ int disk_place_fill(const DiskPlace *place, Error *reterr)
     return r;
 }
 
+bool disk_place_full(const DiskPlace *place)
+{
+    struct stat own, st;
+    return fstat(place->fd, &own) == 0 &&
+           fstatat(place->fd, "pg.small/ballast", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode) && holds_database(place, "pg.small/data", true);
+}
+
 int disk_place_free(const DiskPlace *place, Error *reterr)
 {
     fault_owner_become(&place->owner);

@@ -21,6 +21,8 @@
 
 #define TRIES 3
 #define TRY_PAUSE_MS 500
+#define LOOK_MS 1000              // whether faults are still in force
+#define LOOK_MAX_NS (1 * NS_PER_S) // for one such look
 
 typedef enum Stage { STAGE_FREE, STAGE_PREPARED, STAGE_IN_FORCE } Stage;
 
@@ -50,10 +52,32 @@ static const FaultKindActions *actions_of(const Slot *slot)
     return fault_actions(slot->held.fault.kind);
 }
 
+static void look(Slot *slot)
+{
+    const FaultKindActions *actions = actions_of(slot);
+    if (slot->stage != STAGE_IN_FORCE || slot->held.lost[0] != '\0' || actions->look == NULL)
+        return;
+    slot->held.deadline = mono_add(clock_mono(), LOOK_MAX_NS);
+    slot->held.healing = false;
+    actions->look(&slot->held);
+}
+
+// What was measured meanwhile is worth nothing when the fault was not in force all the while.
+static int lasted(const FaultHeld *held, Error *reterr)
+{
+    if (held->lost[0] == '\0')
+        return 0;
+    return error_set(reterr, ERROR_CONFLICT,
+                     "'%s' did not last until its end: %s (seen %.1f s after its begin)",
+                     FAULTS[held->fault.kind].name, held->lost,
+                     (double)mono_since(held->lost_seen, held->begun) / 1e9);
+}
+
 static int end(Slot *slot, Error *reterr)
 {
     if (slot->stage != STAGE_IN_FORCE)
         return 0;
+    look(slot);
     int r = run(slot, actions_of(slot)->end, FAULT_QUICK_NS, true, reterr);
     if (r == 0)
         slot->stage = STAGE_PREPARED;
@@ -105,6 +129,27 @@ static int heal_all(Keeper *keeper)
 }
 
 // --- requests ---
+static int do_end(Slot *slot, Error *reterr)
+{
+    int r = end(slot, reterr);
+    if (r < 0)
+        return r;
+    r = lasted(&slot->held, reterr);
+    slot->held.lost[0] = '\0'; // said once
+    return r;
+}
+
+static int do_undo(Slot *slot, Error *reterr)
+{
+    Error early CLEANUP(error_done) = ERROR_INIT;
+    int ended = end(slot, reterr), lost = 0;
+    if (ended < 0)
+        return ended;
+    lost = lasted(&slot->held, &early);
+    int r = undo(slot, reterr);
+    return r < 0 || lost == 0 ? r : error_set(reterr, lost, "%s", error_text(&early));
+}
+
 static Slot *find(Keeper *keeper, uint32_t id, Error *reterr)
 {
     for (size_t i = 0; i < FAULT_HELD_MAX; i++)
@@ -145,7 +190,9 @@ static int do_begin(Slot *slot, Error *reterr)
     if (slot->stage == STAGE_IN_FORCE)
         return error_set(reterr, ERROR_CONFLICT, "it is in force already");
     slot->stage = STAGE_IN_FORCE;
+    slot->held.lost[0] = '\0';
     int r = run(slot, actions_of(slot)->begin, FAULT_QUICK_NS, false, reterr);
+    slot->held.begun = clock_mono();
     if (r < 0)
         (void)heal(slot, end);
     return r;
@@ -181,9 +228,9 @@ static int serve(Keeper *keeper, const FaultRequest *request, uint32_t *ret_id, 
     case FAULT_VERB_CHANGE:
         return do_change(slot, request->fault.value, reterr);
     case FAULT_VERB_END:
-        return end(slot, reterr);
+        return do_end(slot, reterr);
     case FAULT_VERB_UNDO:
-        return undo(slot, reterr);
+        return do_undo(slot, reterr);
     case FAULT_VERB_PREPARE:
     case FAULT_VERB_HEAL:
     case FAULT_VERB_MAX:
@@ -237,6 +284,14 @@ static int open_gone(int socket, int asker, Error *reterr)
     return gone;
 }
 
+static bool anything_to_look_at(const Keeper *keeper)
+{
+    for (size_t i = 0; i < FAULT_HELD_MAX; i++)
+        if (keeper->slots[i].stage == STAGE_IN_FORCE && keeper->slots[i].held.lost[0] == '\0')
+            return true;
+    return false;
+}
+
 NORETURN void fault_keeper_run(const FaultOptions *options, int socket, int asker)
 {
     static Keeper keeper; // 16 faults
@@ -253,8 +308,13 @@ NORETURN void fault_keeper_run(const FaultOptions *options, int socket, int aske
     while (goes_on) {
         struct pollfd fds[] = {{.fd = socket, .events = POLLIN},
                                {.fd = keeper.gone, .events = POLLIN}};
-        if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+        int ready = poll(fds, ARRAY_SIZE(fds), anything_to_look_at(&keeper) ? LOOK_MS : -1);
+        if (ready < 0 && errno != EINTR)
             break;
+        for (size_t i = 0; ready == 0 && i < FAULT_HELD_MAX; i++)
+            look(&keeper.slots[i]);
+        if (ready <= 0)
+            continue;
         goes_on = fds[1].revents == 0 && (fds[0].revents == 0 || read_request(&keeper));
     }
     _exit(heal_all(&keeper) < 0 || r < 0 ? 1 : 0);

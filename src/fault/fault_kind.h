@@ -16,6 +16,7 @@
 #include "fault.h"
 
 #define FAULT_PROGRAM_MAX 64
+#define FAULT_LOST_MAX 256
 
 typedef struct FaultHeld {
     uint32_t id;
@@ -25,14 +26,24 @@ typedef struct FaultHeld {
     Mono deadline; // of the function that runs
     bool healing;  // end or undo: goes on when the one who asked has died
     int gone;      // readable when the keeper is to heal: whoever asked has died, or SIGTERM came
+    Mono begun;    // in force since
+    char lost[FAULT_LOST_MAX]; // why it is not in force any more though nobody ended it; "": it is
+    Mono lost_seen;
     void *own;     // of the kind, from prepare to undo; undo frees it and sets it to NULL
 } FaultHeld;
 
 typedef int FaultAction(FaultHeld *held, Error *reterr);
 
+// Of a fault in force, about once a second and before its end: whatever shows that it is over
+// already (a child that has ended, a program that was started again) goes to fault_lost. What
+// cannot be known now is no proof. Quick, and without a dialogue with a child, which an answer that
+// comes too late would put out of step.
+typedef void FaultLook(FaultHeld *held);
+
 typedef struct FaultKindActions {
     FaultAction *prepare, *begin, *end, *undo;
     FaultAction *change; // held->fault.value is the new one; NULL: this kind has no value
+    FaultLook *look;
 } FaultKindActions;
 
 const FaultKindActions *fault_actions(FaultKind kind); // fault_list.c
@@ -51,6 +62,9 @@ static inline bool fault_has(uint64_t regions, uint32_t region)
 {
     return region < 64 && (regions >> region & 1) != 0;
 }
+
+// It ended before its end was asked for; the first reason stays.
+void fault_lost(FaultHeld *held, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 const char *fault_region_name(const FaultHeld *held, uint32_t region);
 

@@ -41,7 +41,14 @@ static int packets_change(FaultHeld *held, Error *reterr)
     return r < 0 ? r : fault_nft_run(held, &packets->nft, buf_text(&line), reterr);
 }
 
-// When nft does not delete the table its death does.
+static void packets_look(FaultHeld *held)
+{
+    Packets *packets = held->own;
+    if (!fault_child_lives(&packets->nft.child))
+        fault_lost(held, "nft has ended, and the kernel has removed its rules");
+}
+
+// When nft does not delete the table its death does. One that cannot be deleted was not there.
 static int packets_end(FaultHeld *held, Error *reterr)
 {
     Packets *packets = held->own;
@@ -49,7 +56,11 @@ static int packets_end(FaultHeld *held, Error *reterr)
     if (!packets->there)
         return 0;
     (void)snprintf(line, sizeof line, "delete table inet %s", packets->nft.table);
-    if (fault_nft_run(held, &packets->nft, line, NULL) < 0)
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    int r = fault_nft_run(held, &packets->nft, line, &err);
+    if (r < 0 && r != ERROR_TIMEOUT)
+        fault_lost(held, "its rules are gone: %s", error_text(&err));
+    if (r < 0)
         fault_nft_kill(&packets->nft);
     packets->there = false;
     return 0;
@@ -71,4 +82,5 @@ const FaultKindActions FAULT_KIND_PACKETS = {
     .change = packets_change,
     .end = packets_end,
     .undo = packets_undo,
+    .look = packets_look,
 };

@@ -168,19 +168,34 @@ void fault_processes_signal(const FaultProcesses *list, size_t from, int number)
         (void)pidfd_send_signal(list->items[i].fd, number, NULL, 0); // it may have ended
 }
 
+// The letter of /proc/PID/stat; 'X' when there is no such process.
+static char state_of(pid_t pid)
+{
+    char path[64], *text CLEANUP(free_textp) = NULL;
+    size_t len;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    const char *at = files_read(path, 4096, &text, &len, NULL) == 0 ? strrchr(text, ')') : NULL;
+    return at != NULL && strlen(at) > 2 ? at[2] : 'X';
+}
+
 bool fault_processes_stopped(const FaultProcesses *list)
 {
-    for (size_t i = 0; i < list->n; i++) {
-        char path[64], *text CLEANUP(free_textp) = NULL;
-        size_t len;
-        (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)list->items[i].pid);
-        if (files_read(path, 4096, &text, &len, NULL) < 0)
-            continue;
-        const char *at = strrchr(text, ')');
-        if (at != NULL && strlen(at) > 2 && strchr("TtZX", at[2]) == NULL)
+    for (size_t i = 0; i < list->n; i++)
+        if (strchr("TtZX", state_of(list->items[i].pid)) == NULL)
             return false;
-    }
     return true;
+}
+
+size_t fault_processes_count_stopped(const FaultProcesses *list)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        // Looked at first: if it lives after that, the number was still its own.
+        char state = state_of(list->items[i].pid);
+        n += (state == 'T' || state == 't') &&
+             pidfd_send_signal(list->items[i].fd, 0, NULL, 0) == 0;
+    }
+    return n;
 }
 
 void fault_processes_done(FaultProcesses *list)

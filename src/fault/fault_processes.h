@@ -27,4 +27,6 @@ int fault_processes_add(FaultProcesses *list, pid_t init, pid_t inner, Error *re
 void fault_processes_signal(const FaultProcesses *list, size_t from, int number);
 // Every one is stopped, or has ended.
 bool fault_processes_stopped(const FaultProcesses *list);
+// How many live and are stopped.
+size_t fault_processes_count_stopped(const FaultProcesses *list);
 void fault_processes_done(FaultProcesses *list); // closes

@@ -10,6 +10,11 @@
 #include "fault_kind.h"
 #include "fault_processes.h"
 
+typedef struct Hung {
+    size_t n; // that were stopped at the begin
+    FaultProcesses list;
+} Hung;
+
 static int check_program(const FaultHeld *held, const json_t *status, const char *region,
                          Error *reterr)
 {
@@ -30,7 +35,7 @@ static int program_prepare(FaultHeld *held, Error *reterr)
             r = check_program(held, status, fault_region_name(held, i), reterr);
     json_decref(status);
     if (r == 0 && held->fault.kind == FAULT_PROGRAM_HANG &&
-        (held->own = alloc_zeroed(1, sizeof(FaultProcesses))) == NULL)
+        (held->own = alloc_zeroed(1, sizeof(Hung))) == NULL)
         r = error_set(reterr, ERROR_MEMORY, "list of processes");
     return r;
 }
@@ -64,6 +69,23 @@ static int resume(FaultHeld *held, Error *reterr)
     }
     json_decref(status);
     return worst;
+}
+
+static void look_down(FaultHeld *held)
+{
+    json_t *status = NULL;
+    int r = fault_status(held, &status, NULL);
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++) {
+        const char *region = fault_region_name(held, i);
+        const char *state = json_string_value(
+            json_object_get(fault_status_program(status, region, held->program), "state"));
+        // With a region that is killed the program is down too.
+        if (fault_has(held->fault.a, i) && fault_status_runs(status, region) && state != NULL &&
+            strcmp(state, "halted") != 0)
+            fault_lost(held, "'%s' of region '%s' is '%s', not 'halted'", held->program, region,
+                       state);
+    }
+    json_decref(status);
 }
 
 // --- hang ---
@@ -100,7 +122,7 @@ static int stop_in(FaultHeld *held, const char *region, Error *reterr)
     if (init <= 0 || inner <= 0)
         return error_set(reterr, ERROR_CONFLICT, "'%s' of region '%s' does not run", held->program,
                          region);
-    FaultProcesses *list = held->own;
+    FaultProcesses *list = &((Hung *)held->own)->list;
     Stopping stopping = {.list = list, .first = list->n, .init = init, .inner = inner};
     return fault_wait(held, stop_pass, &stopping, "all its processes are stopped", reterr);
 }
@@ -111,12 +133,23 @@ static int hang(FaultHeld *held, Error *reterr)
     for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++)
         if (fault_has(held->fault.a, i))
             r = stop_in(held, fault_region_name(held, i), reterr);
+    Hung *hung = held->own;
+    hung->n = fault_processes_count_stopped(&hung->list);
     return r;
+}
+
+static void look_hung(FaultHeld *held)
+{
+    const Hung *hung = held->own;
+    size_t n = fault_processes_count_stopped(&hung->list);
+    if (n < hung->n)
+        fault_lost(held, "%zu of %zu processes of '%s' have ended or go on", hung->n - n, hung->n,
+                   held->program);
 }
 
 static int go_on(FaultHeld *held, Error *reterr)
 {
-    FaultProcesses *list = held->own;
+    FaultProcesses *list = &((Hung *)held->own)->list;
     fault_processes_signal(list, 0, SIGCONT);
     fault_processes_done(list);
     return 0;
@@ -133,6 +166,14 @@ static int program_end(FaultHeld *held, Error *reterr)
     return held->fault.kind == FAULT_PROGRAM_DOWN ? resume(held, reterr) : go_on(held, reterr);
 }
 
+static void program_look(FaultHeld *held)
+{
+    if (held->fault.kind == FAULT_PROGRAM_DOWN)
+        look_down(held);
+    else
+        look_hung(held);
+}
+
 static int program_undo(FaultHeld *held, Error *reterr)
 {
     free(held->own);
@@ -144,5 +185,6 @@ const FaultKindActions FAULT_KIND_PROGRAM = {
     .prepare = program_prepare,
     .begin = program_begin,
     .end = program_end,
+    .look = program_look,
     .undo = program_undo,
 };

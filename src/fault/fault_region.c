@@ -25,6 +25,21 @@ static int region_prepare(FaultHeld *held, Error *reterr)
     return r;
 }
 
+static void region_look(FaultHeld *held)
+{
+    const char *want = held->fault.kind == FAULT_KILL ? "down" : "hung";
+    json_t *status = NULL;
+    int r = fault_status(held, &status, NULL);
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++) {
+        const char *name = fault_region_name(held, i);
+        const char *state =
+            json_string_value(json_object_get(fault_status_region(status, name), "state"));
+        if (fault_has(held->fault.a, i) && state != NULL && strcmp(state, want) != 0)
+            fault_lost(held, "region '%s' is '%s', not '%s'", name, state, want);
+    }
+    json_decref(status);
+}
+
 static int region_begin(FaultHeld *held, Error *reterr)
 {
     return fault_ask_regions(held, held->fault.kind == FAULT_KILL ? "kill" : "stop", held->fault.a,
@@ -41,4 +56,5 @@ const FaultKindActions FAULT_KIND_REGION = {
     .prepare = region_prepare,
     .begin = region_begin,
     .end = region_end,
+    .look = region_look,
 };

@@ -330,12 +330,22 @@ static int relay_begin(FaultHeld *held, Error *reterr)
     return tell_value(held, held->fault.value, reterr);
 }
 
+static void relay_look(FaultHeld *held)
+{
+    Relays *relays = held->own;
+    if (!fault_child_lives(&relays->relay))
+        fault_lost(held, "the relay has ended");
+    if (relays->table && !fault_child_lives(&relays->nft.child))
+        fault_lost(held, "nft has ended, and the kernel has removed its rules");
+}
+
 // A relay that has ended breaks nothing any more; undo cleans up behind it.
 static int relay_end(FaultHeld *held, Error *reterr)
 {
     Relays *relays = held->own;
     int r = tell_value(held, 0, reterr);
     if (r < 0 && !fault_child_lives(&relays->relay)) {
+        fault_lost(held, "the relay has ended");
         error_done(reterr);
         r = 0;
     }
@@ -367,6 +377,7 @@ const FaultKindActions FAULT_KIND_RELAY = {
     .change = relay_begin,
     .end = relay_end,
     .undo = relay_undo,
+    .look = relay_look,
 };
 
 // --- leftovers ---

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "buf.h"
@@ -17,6 +18,17 @@ const char *fault_region_name(const FaultHeld *held, uint32_t region)
 {
     ASSERT(region < held->options->conf->model.n_regions);
     return held->options->conf->model.regions[region].name;
+}
+
+void fault_lost(FaultHeld *held, const char *fmt, ...)
+{
+    if (held->lost[0] != '\0')
+        return;
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(held->lost, sizeof held->lost, fmt, args);
+    va_end(args);
+    held->lost_seen = clock_mono();
 }
 
 static int ask_text(const FaultHeld *held, const char *command, json_t **ret_root, Error *reterr)

@@ -76,8 +76,8 @@ int fault_prepare(FaultKeeper *keeper, const Fault *fault, uint32_t *ret_id,
 int fault_begin(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 // Of a fault that is not in force: the value of its next begin.
 int fault_change(FaultKeeper *keeper, uint32_t id, int64_t value, Error *reterr) MUST_CHECK;
-// ERROR_CONFLICT, by end and undo: done, but the fault had not lasted until now (its child had died,
-// somebody had started the region again ...). The text says why and when that was seen.
+// ERROR_CONFLICT, by end and undo: done, but the fault had not lasted until now (its child had
+// died, somebody had started the region again ...). The text says why and when that was seen.
 int fault_end(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 // Readable when the keeper has ended before it was told to: somebody killed it. Not to be read.

@@ -80,4 +80,6 @@ int disk_place_show(const DiskPlace *place, pid_t pid, const char *base, const c
 int disk_place_recover(const DiskPlace *place, pid_t pid, Mono deadline, Error *reterr) MUST_CHECK;
 // No space left on the small disk; and some again.
 int disk_place_fill(const DiskPlace *place, Error *reterr) MUST_CHECK;
+// The small disk with the database and its ballast is there.
+bool disk_place_full(const DiskPlace *place);
 int disk_place_free(const DiskPlace *place, Error *reterr) MUST_CHECK;

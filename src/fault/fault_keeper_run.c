@@ -21,7 +21,7 @@
 
 #define TRIES 3
 #define TRY_PAUSE_MS 500
-#define LOOK_MS 1000              // whether faults are still in force
+#define LOOK_MS 1000               // whether faults are still in force
 #define LOOK_MAX_NS (1 * NS_PER_S) // for one such look
 
 typedef enum Stage { STAGE_FREE, STAGE_PREPARED, STAGE_IN_FORCE } Stage;

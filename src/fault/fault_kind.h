@@ -29,7 +29,7 @@ typedef struct FaultHeld {
     Mono begun;    // in force since
     char lost[FAULT_LOST_MAX]; // why it is not in force any more though nobody ended it; "": it is
     Mono lost_seen;
-    void *own;     // of the kind, from prepare to undo; undo frees it and sets it to NULL
+    void *own; // of the kind, from prepare to undo; undo frees it and sets it to NULL
 } FaultHeld;
 
 typedef int FaultAction(FaultHeld *held, Error *reterr);

@@ -192,8 +192,8 @@ size_t fault_processes_count_stopped(const FaultProcesses *list)
     for (size_t i = 0; i < list->n; i++) {
         // Looked at first: if it lives after that, the number was still its own.
         char state = state_of(list->items[i].pid);
-        n += (state == 'T' || state == 't') &&
-             pidfd_send_signal(list->items[i].fd, 0, NULL, 0) == 0;
+        n +=
+            (state == 'T' || state == 't') && pidfd_send_signal(list->items[i].fd, 0, NULL, 0) == 0;
     }
     return n;
 }

@@ -43,6 +43,16 @@ class Fault:
         self.expect("healed")
         assert self.process.wait(timeout=60) == 0, self.process.stderr.read()
 
+    def heal_early(self, why):
+        """Asks it to heal, and asserts that it says that the fault was over before."""
+        self.process.stdin.close()
+        assert self.process.wait(timeout=60) == 1
+        said = self.process.stderr.read()
+        assert "did not last until its end: " + why in said and "s after its begin)" in said, said
+
+    def child(self, name):
+        return next(pid for pid, found in self.below() if found == name)
+
     def below(self):
         """(pid, name) of the keeper and what it runs."""
         return children_of(self.process.pid)

@@ -128,6 +128,18 @@ def test_a_killed_drill_heals(quick, args, broken):
     until(lambda: quick.wildcam("traffic", "list", check=False).stdout.find("drill") < 0, "the drill's wishes are gone", 20)
 
 
+def test_a_fault_that_ended_early_is_no_drill(quick):
+    quick.wait_healthy()
+    process = subprocess.Popen([WILDCAM, "drill", "agent-down", "--region", "westus2", "--dir", quick.dir, "--rate", RATE, "--before", "1s",
+                                "--broken", "5s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: quick.programs("westus2")["agent"]["state"] == "halted" or process.poll() is not None, "the agent is down", 90)
+    assert quick.control("resume westus2 agent")["ok"]
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1 and stdout == "", stdout
+    assert "'program-down' did not last until its end: 'agent' of region 'westus2' is " in stderr, stderr
+    quick.wait_healthy(60)
+
+
 def test_an_interrupted_list_shows_what_there_is(quick):
     quick.wait_healthy()
     process = subprocess.Popen([WILDCAM, "drill", "all", "--only", "agent-down,region-down", "--dir", quick.dir, "--json", *FLAGS],

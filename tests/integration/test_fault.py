@@ -253,6 +253,66 @@ def test_a_full_disk_is_full_and_loses_nothing(fleet):
         assert sql(fleet, REGION, "drop table public.fault_test").returncode == 0
 
 
+# --- faults that are over before their end ---
+@root_only
+def test_rules_that_went_with_their_owner_are_no_cut_that_lasted(fleet):
+    a, b = fleet.address("us-west-2"), fleet.address("us-west1")
+    with fault(fleet, "cut", "--from", "us-west-2", "--to", "us-west1") as held:
+        os.kill(held.child("nft"), signal.SIGKILL)
+        until(lambda: connects(a, b) == "yes", "the kernel has removed the rules", 5)
+        held.heal_early("nft has ended")
+
+
+@pytest.mark.parametrize("options, ends, why", [
+    (["kill"], "start {region}", "region '{region}' is "),
+    (["hang"], "cont {region}", "region '{region}' is "),
+    (["program-down", "--program", "backend-1"], "resume {region} backend-1", "'backend-1' of region '{region}' is "),
+    (["program-hang", "--program", "backend-1"], "signal {region} backend-1 KILL", "1 of 1 processes of 'backend-1'"),
+])
+def test_what_somebody_else_healed_did_not_last(fleet, options, ends, why):
+    region_up(fleet)
+    with fault(fleet, *options, "--region", REGION) as held:
+        before = fleet.programs(REGION)["backend-1"]["pid"]
+        assert fleet.control(ends.format(region=REGION))["ok"]
+        if options[0] == "program-hang":
+            until(lambda: fleet.programs(REGION)["backend-1"]["pid"] != before, "it is killed", 5)
+        held.heal_early(why.format(region=REGION))
+    region_up(fleet)
+    assert "T" not in states(fleet, REGION)
+
+
+@root_only
+def test_a_ballast_that_went_is_no_full_disk(fleet):
+    region_up(fleet)
+    with fault(fleet, "disk-full", "--region", REGION) as held:
+        (fleet.dir / REGION / "pg.small" / "ballast").unlink()
+        held.heal_early(f"the small disk of region '{REGION}'")
+    region_up(fleet)
+    no_disk_is_left(fleet)
+
+
+@needs_faketime
+def test_a_program_that_lost_its_library_has_the_right_clock(fleet):
+    region_up(fleet)
+    with fault(fleet, "clock", "--region", REGION, "--value", "20s") as held:
+        old = fleet.programs(REGION)["agent"]["pid"]
+        assert fleet.control(f"environment {REGION} agent")["ok"] and fleet.control(f"restart {REGION} agent")["ok"]
+        until(lambda: (lambda p: p["state"] == "ready" and p["pid"] != old)(fleet.programs(REGION)["agent"]), "it has started again", 30 * SLOW)
+        held.heal_early(f"'agent' of region '{REGION}' was started without libfaketime")
+    region_up(fleet)
+
+
+def test_a_loss_is_said_once(fleet):
+    region_up(fleet)
+    with fault(fleet, "program-down", "--region", REGION, "--program", "backend-2") as held:
+        assert fleet.control(f"resume {REGION} backend-2")["ok"]
+        held.process.stdin.write("end\n")
+        held.process.stdin.flush()
+        assert held.process.wait(timeout=60) == 1
+        assert held.process.stderr.read().count("did not last") == 1
+    region_up(fleet)
+
+
 # --- the verb ---
 def test_the_list_keeps_its_contract(fleet):
     listed = json.loads(fleet.wildcam("fault", "list", "--json").stdout)

@@ -117,6 +117,24 @@ def test_slow_replicas_and_one_that_restarts_meanwhile(fleet):
     fleet.wait_healthy()
 
 
+def test_a_relay_that_ended_early_is_no_fault_that_lasted(fleet):
+    before = sockets(fleet)
+    with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:
+        os.kill(held.child("wildcam-relay"), signal.SIGKILL)
+        held.heal_early("the relay has ended")
+    assert sockets(fleet) == before and statuses(fleet, 3) == [200] * 3
+    fleet.wait_healthy()
+
+
+@root_only
+def test_a_slow_gateway_without_its_rules_did_not_last(fleet):
+    with fault(fleet, "gateway-slow", "--region", REGION, "--value", "100ms") as held:
+        os.kill(held.child("nft"), signal.SIGKILL)
+        held.heal_early("nft has ended")
+    assert tables() == []
+    fleet.wait_healthy()
+
+
 def test_a_killed_relay_is_cleaned_up_by_the_next_keeper(fleet):
     before = sockets(fleet)
     with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:

@@ -24,6 +24,7 @@ struct Api {
     HttpServer *server;
     MetricsHttp http;
     uint64_t puts[STORAGE_PUT_UNAVAILABLE + 1];
+    uint64_t unconfirmed; // two clouds were asked for, and no other one had it in time
     void (*drained)(void *context);
     void *drained_context;
 };
@@ -119,6 +120,10 @@ static void handle_health(void *context, HttpExchange *exchange)
     buf_add_json_string(&body, stranger && health.detail[0] != '\0'
                                    ? "the database does not serve this now"
                                    : health.detail);
+    buf_add_text(&body, "}, {\"name\": \"other clouds\", \"classes\": [], \"ok\": ");
+    buf_add_text(&body, health.confirms ? "true" : "false");
+    buf_add_text(&body, ", \"detail\": ");
+    buf_add_json_string(&body, health.confirms ? "" : "no other cloud confirms rows");
     buf_add_text(&body, "}]}\n");
     answer(api, exchange, health.read || health.write ? 200 : 503, NO_STORE, &body);
 }
@@ -131,26 +136,59 @@ static void handle_version(void *context, HttpExchange *exchange)
     answer(context, exchange, 200, CACHE_5_MINUTES, &body);
 }
 
-static void on_put(void *context, StoragePut outcome, const Detection *stored)
+// The text of an answer's header Wildcam-Durability; NULL: durability local, nothing to say.
+static const char *durability_text(StorageDurability durability)
+{
+    switch (durability) {
+    case STORAGE_DURABILITY_TWO_CLOUDS:
+        return "two-clouds";
+    case STORAGE_DURABILITY_UNCONFIRMED:
+        return "local";
+    case STORAGE_DURABILITY_LOCAL:
+        break;
+    }
+    return NULL;
+}
+
+static void answer_stored(const Api *api, HttpExchange *exchange, int status,
+                          StorageDurability durability, const Detection *stored)
+{
+    Buf body = BUF_INIT(0), location = BUF_INIT(0);
+    const char *kept = durability_text(durability);
+    if (kept != NULL)
+        http_exchange_set_header(exchange, "Wildcam-Durability", kept);
+    if (durability == STORAGE_DURABILITY_UNCONFIRMED && !api->options.degrade) {
+        fail(api, exchange, 503, "not_confirmed",
+             "stored in this region, and it stays; no other cloud has confirmed it yet: send the "
+             "same request again");
+        return;
+    }
+    buf_printf(&location, "/api/detections/%s", stored->id.text);
+    detection_write_json(&body, stored);
+    buf_add_char(&body, '\n');
+    http_exchange_set_header(exchange, "Location", buf_text(&location));
+    answer(api, exchange, status, NO_STORE, &body);
+    buf_done(&location);
+}
+
+static void on_put(void *context, StoragePut outcome, StorageDurability durability,
+                   const Detection *stored)
 {
     Waiting *waiting = context;
     Api *api = waiting->api;
     HttpExchange *exchange = waiting->exchange;
     free(waiting);
     api->puts[outcome]++;
+    if (durability == STORAGE_DURABILITY_UNCONFIRMED)
+        api->unconfirmed++;
     if (outcome == STORAGE_PUT_UNAVAILABLE) {
         fail_unavailable(api, exchange);
     } else if (outcome == STORAGE_PUT_CONFLICT) {
         fail(api, exchange, 409, "other_content",
              "a detection with this key and other content is stored already");
     } else {
-        Buf body = BUF_INIT(0), location = BUF_INIT(0);
-        buf_printf(&location, "/api/detections/%s", stored->id.text);
-        detection_write_json(&body, stored);
-        buf_add_char(&body, '\n');
-        http_exchange_set_header(exchange, "Location", buf_text(&location));
-        answer(api, exchange, outcome == STORAGE_PUT_CREATED ? 201 : 200, NO_STORE, &body);
-        buf_done(&location);
+        answer_stored(api, exchange, outcome == STORAGE_PUT_CREATED ? 201 : 200, durability,
+                      stored);
     }
 }
 
@@ -282,6 +320,9 @@ static void write_own_metrics(const Api *api, Buf *out)
         const MetricsLabel labels[] = {where[0], where[1], {"outcome", OUTCOMES[i]}};
         metrics_sample_u64(out, "wildcam_backend_detections_total", labels, 3, api->puts[i]);
     }
+    metrics_family(out, "wildcam_backend_unconfirmed_total", METRICS_TYPE_COUNTER,
+                   "Detections that no other cloud confirmed in time, with durability two-clouds.");
+    metrics_sample_u64(out, "wildcam_backend_unconfirmed_total", where, 2, api->unconfirmed);
 }
 
 static void handle_metrics(void *context, HttpExchange *exchange)

@@ -14,6 +14,7 @@ typedef struct ApiOptions {
     const char *socket; // to listen on
     const char *region, *cloud;
     const char *replica; // "us-west-2/1"
+    bool degrade;        // acknowledge what no other cloud has confirmed, and say so
 } ApiOptions;
 
 // Texts must outlive the Api; storage too.

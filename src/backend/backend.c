@@ -23,6 +23,7 @@
 #include "migrate.h"
 #include "options.h"
 #include "parse.h"
+#include "replication_name.h"
 #include "storage.h"
 
 #define GRACE_NS (5 * NS_PER_S)
@@ -42,6 +43,8 @@ typedef struct Backend {
     uint64_t replica;
     LayoutPath socket;
     Buf conninfo, name; // name: "us-west-2/1"
+    Buf slots;          // of other clouds' databases: {a,b}; empty: durability local
+    bool degrade;
     uv_loop_t loop;
     uv_signal_t signals[3]; // TERM, INT, HUP
     uv_timer_t linger, opening;
@@ -105,6 +108,45 @@ static int set_database(Backend *backend, const Conf *conf, const Arguments *arg
     return r;
 }
 
+// The service that a detection belongs to says how durable it has to be.
+static const ConfService *own_service(const Conf *conf)
+{
+    static const char PATH[] = "/api/detections";
+    for (uint32_t i = 0; i < conf->model.n_services; i++) {
+        for (uint32_t k = 0; k < conf->services[i].n_routes; k++) {
+            const char *path = conf->services[i].routes[k].path;
+            size_t len = strlen(path);
+            if (strcmp(path, PATH) == 0 ||
+                (path[len - 1] == '*' && strncmp(path, PATH, len - 1) == 0))
+                return &conf->services[i];
+        }
+    }
+    return NULL;
+}
+
+static int set_durability(Backend *backend, const Conf *conf, Error *reterr)
+{
+    const ConfService *service = own_service(conf);
+    if (service == NULL || !service->durability_two_clouds)
+        return 0;
+    backend->degrade = service->degrade;
+    for (uint32_t i = 0; i < conf->model.n_regions; i++) {
+        const ModelRegion *other = &conf->model.regions[i];
+        char name[REPLICATION_NAME_MAX];
+        if (other->cloud == backend->region->cloud)
+            continue;
+        replication_name(other->name, other->origin, backend->region->name, backend->region->origin,
+                         name);
+        buf_printf(&backend->slots, "%c%s", backend->slots.len == 0 ? '{' : ',', name);
+    }
+    if (backend->slots.len == 0)
+        return error_set(reterr, ERROR_USAGE,
+                         "service '%s' has durability two-clouds, but there is only one cloud",
+                         service->name);
+    buf_add_char(&backend->slots, '}');
+    return 0;
+}
+
 static int set_up(Backend *backend, const Conf *conf, const Arguments *arguments, Error *reterr)
 {
     int index = model_find_region(&conf->model, arguments->region);
@@ -115,6 +157,9 @@ static int set_up(Backend *backend, const Conf *conf, const Arguments *arguments
     backend->cloud = conf->model.clouds[backend->region->cloud].name;
     int r = set_database(backend, conf, arguments, index, reterr);
     if (r < 0 || arguments->migrate)
+        return r;
+    r = set_durability(backend, conf, reterr);
+    if (r < 0)
         return r;
     const char *replica = arguments->replica;
     if (parse_u64(replica, strlen(replica), BOUND_REPLICAS, &backend->replica) < 0 ||
@@ -197,7 +242,8 @@ static void on_opening(uv_timer_t *timer)
     const ApiOptions api = {.socket = backend->socket.text,
                             .region = backend->region->name,
                             .cloud = backend->cloud,
-                            .replica = buf_text(&backend->name)};
+                            .replica = buf_text(&backend->name),
+                            .degrade = backend->degrade};
     backend->result =
         api_new(&backend->loop, &api, backend->storage, &backend->api, backend->reterr);
     if (backend->result < 0)
@@ -209,7 +255,10 @@ static void on_opening(uv_timer_t *timer)
 static int start(Backend *backend, Error *reterr)
 {
     const StorageOptions storage = {.conninfo = buf_text(&backend->conninfo),
-                                    .origin = backend->region->origin};
+                                    .origin = backend->region->origin,
+                                    .confirm_slots =
+                                        backend->slots.len > 0 ? buf_text(&backend->slots) : NULL,
+                                    .degrade = backend->degrade};
     static const int NUMBERS[] = {SIGTERM, SIGINT, SIGHUP};
     int r = storage_new(&backend->loop, &storage, &backend->storage, reterr);
     if (r < 0)
@@ -258,6 +307,7 @@ static int run(const Arguments *arguments, Error *reterr)
     }
     buf_done(&backend.conninfo);
     buf_done(&backend.name);
+    buf_done(&backend.slots);
     return r;
 }
 

@@ -19,11 +19,15 @@ typedef struct StorageOptions {
     unsigned connections; // 0: 4
     int64_t timeout_ns;   // of one query; 0: 1 s
     unsigned origin;      // of the rows written here
+    // Durability two-clouds: the slots of other clouds' databases, an array's text; NULL: local.
+    const char *confirm_slots;
+    bool degrade; // when no other cloud confirms: do not wait for it until one does again
 } StorageOptions;
 
 typedef struct StorageHealth {
     bool read, write;   // a probe held within the last second
     const char *detail; // why not; ""
+    bool confirms;      // durability two-clouds: the newest wait held; true with local
 } StorageHealth;
 
 typedef enum StoragePut {
@@ -32,6 +36,12 @@ typedef enum StoragePut {
     STORAGE_PUT_CONFLICT, // the key is there with other content
     STORAGE_PUT_UNAVAILABLE,
 } StoragePut;
+
+typedef enum StorageDurability {
+    STORAGE_DURABILITY_LOCAL,       // on this region's disk, and nothing else was asked for
+    STORAGE_DURABILITY_TWO_CLOUDS,  // on a disk in another cloud too
+    STORAGE_DURABILITY_UNCONFIRMED, // two were asked for: it stays here, nobody else has it yet
+} StorageDurability;
 
 #define STORAGE_LIST_MAX 100
 
@@ -47,8 +57,9 @@ typedef enum StorageRead {
     STORAGE_READ_UNAVAILABLE,
 } StorageRead;
 
-// stored: the row as it is in the database, for CREATED and SAME.
-typedef void StoragePutDone(void *context, StoragePut outcome, const Detection *stored);
+// stored: the row as it is in the database, for CREATED and SAME, which alone have a durability.
+typedef void StoragePutDone(void *context, StoragePut outcome, StorageDurability durability,
+                            const Detection *stored);
 // more: there are rows behind the last one.
 typedef void StorageRowsDone(void *context, StorageRead outcome, const Detection *rows, unsigned n,
                              bool more);

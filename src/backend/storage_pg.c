@@ -14,6 +14,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "confirm.h"
 #include "log.h"
 #include "migrate.h"
 #include "parse.h"
@@ -23,6 +24,7 @@
 #define PROBE_MS 250
 #define HEALTHY_NS NS_PER_S
 #define OPEN_AGAIN_MS 500
+#define CONFIRM_NS (800 * NS_PER_MS) // cameras give a silent answer up after a second
 
 enum {
     STATEMENT_PROBE,
@@ -65,8 +67,9 @@ static const PgStatement STATEMENTS[] = {
 struct Storage {
     uv_loop_t *loop;
     StorageOptions options;
-    char *conninfo;
-    PgPool *pool; // NULL: not open yet
+    char *conninfo, *confirm_slots;
+    PgPool *pool;     // NULL: not open yet
+    Confirm *confirm; // NULL: durability local
     uv_timer_t timer;
     uv_work_t opening;
     Error open_error; // of the thread until it is done, then ours
@@ -84,6 +87,7 @@ static void storage_gone(Storage *storage)
         return;
     error_done(&storage->open_error);
     free(storage->conninfo);
+    free(storage->confirm_slots);
     free(storage);
 }
 
@@ -101,6 +105,7 @@ StorageHealth storage_health(const Storage *storage)
         .read = connected && mono_since(now, storage->read_at) <= HEALTHY_NS,
         .write = connected && mono_since(now, storage->write_at) <= HEALTHY_NS,
         .detail = "",
+        .confirms = storage->confirm == NULL || !confirm_counts(storage->confirm).away,
     };
     if (!health.read && !connected && storage->pool != NULL)
         health.detail = pg_pool_error(storage->pool);
@@ -203,6 +208,20 @@ static void on_opened(uv_work_t *work, int status)
         (void)uv_timer_start(&storage->timer, on_timer, OPEN_AGAIN_MS, OPEN_AGAIN_MS);
         return;
     }
+    const ConfirmOptions confirm = {.conninfo = storage->conninfo,
+                                    .slots = storage->confirm_slots,
+                                    .limit_ns = CONFIRM_NS,
+                                    .give_up_early = storage->options.degrade};
+    if (storage->confirm_slots != NULL)
+        r = confirm_new(storage->loop, &confirm, &storage->confirm, &storage->open_error);
+    if (r < 0) { // only memory; nothing is acknowledged without it
+        log_error("cannot wait for other clouds", "postgresql",
+                  LOG_TEXT("error", error_text(&storage->open_error)));
+        error_done(&storage->open_error);
+        storage->pool = pg_pool_free(storage->pool);
+        (void)uv_timer_start(&storage->timer, on_timer, OPEN_AGAIN_MS, OPEN_AGAIN_MS);
+        return;
+    }
     log_info("database open", "postgresql", LOG_NUMBER("migrations_applied", storage->applied));
     // Soon once, for the first probe, then at its pace.
     (void)uv_timer_start(&storage->timer, on_timer, 10, PROBE_MS);
@@ -216,9 +235,16 @@ int storage_new(uv_loop_t *loop, const StorageOptions *options, Storage **ret_st
         free(storage);
         return error_set(reterr, ERROR_MEMORY, "no memory for the storage");
     }
+    if (options->confirm_slots != NULL &&
+        (storage->confirm_slots = alloc_strdup(options->confirm_slots)) == NULL) {
+        free(storage->conninfo);
+        free(storage);
+        return error_set(reterr, ERROR_MEMORY, "no memory for the storage");
+    }
     storage->loop = loop;
     storage->options = *options;
     storage->options.conninfo = storage->conninfo;
+    storage->options.confirm_slots = storage->confirm_slots;
     if (options->connections == 0)
         storage->options.connections = 4;
     storage->read_at = storage->write_at = MONO_DISTANT;
@@ -244,6 +270,7 @@ Storage *storage_free(Storage *storage)
         return NULL;
     storage->freed = true;
     storage->pool = pg_pool_free(storage->pool);
+    storage->confirm = confirm_free(storage->confirm);
     (void)uv_cancel((uv_req_t *)&storage->opening); // of no effect when it runs
     uv_close((uv_handle_t *)&storage->timer, on_timer_closed);
     return NULL;
@@ -255,7 +282,8 @@ typedef struct Pending {
     StoragePutDone *put_done;
     StorageRowsDone *rows_done;
     void *context;
-    Detection detection; // of a put
+    Detection detection; // of a put; once it is in the database: as it is there
+    StoragePut outcome;
     unsigned limit;
     Uuid before;
 } Pending;
@@ -270,10 +298,36 @@ static Pending *pending_new(Storage *storage, void *context)
     return pending;
 }
 
-static void put_end(Pending *pending, StoragePut outcome, const Detection *stored)
+static void put_end(Pending *pending, StoragePut outcome, StorageDurability durability,
+                    const Detection *stored)
 {
-    pending->put_done(pending->context, outcome, stored);
+    pending->put_done(pending->context, outcome, durability, stored);
     free(pending);
+}
+
+static void put_failed(Pending *pending, StoragePut outcome)
+{
+    put_end(pending, outcome, STORAGE_DURABILITY_LOCAL, NULL);
+}
+
+static void on_confirmed(void *context, bool confirmed)
+{
+    Pending *pending = context;
+    put_end(pending, pending->outcome,
+            confirmed ? STORAGE_DURABILITY_TWO_CLOUDS : STORAGE_DURABILITY_UNCONFIRMED,
+            &pending->detection);
+}
+
+// The row is on disk here. A row that was there already waits as well: whoever asks for it again
+// may have got no answer the first time.
+static void put_stored(Pending *pending, StoragePut outcome, const Detection *stored)
+{
+    pending->outcome = outcome;
+    pending->detection = *stored;
+    if (pending->storage->confirm != NULL)
+        confirm_wait(pending->storage->confirm, on_confirmed, pending);
+    else
+        put_end(pending, outcome, STORAGE_DURABILITY_LOCAL, &pending->detection);
 }
 
 static void rows_end(Pending *pending, StorageRead outcome, const Detection *rows, unsigned n,
@@ -303,11 +357,11 @@ static void on_found(void *context, const PGresult *result, const char *error)
     Detection stored;
     if (!usable(pending->storage, result, error) || PQntuples(result) == 0 ||
         !storage_row_read(result, 0, &stored))
-        put_end(pending, STORAGE_PUT_UNAVAILABLE, NULL);
+        put_failed(pending, STORAGE_PUT_UNAVAILABLE);
     else if (detection_same(&stored, &pending->detection))
-        put_end(pending, STORAGE_PUT_SAME, &stored);
+        put_stored(pending, STORAGE_PUT_SAME, &stored);
     else
-        put_end(pending, STORAGE_PUT_CONFLICT, &stored);
+        put_failed(pending, STORAGE_PUT_CONFLICT);
 }
 
 static void on_put(void *context, const PGresult *result, const char *error)
@@ -315,13 +369,15 @@ static void on_put(void *context, const PGresult *result, const char *error)
     Pending *pending = context;
     Detection stored;
     if (!usable(pending->storage, result, error)) {
-        put_end(pending, STORAGE_PUT_UNAVAILABLE, NULL);
+        put_failed(pending, STORAGE_PUT_UNAVAILABLE);
         return;
     }
     alive(pending->storage, true);
     if (PQntuples(result) > 0) {
-        bool ok = storage_row_read(result, 0, &stored);
-        put_end(pending, ok ? STORAGE_PUT_CREATED : STORAGE_PUT_UNAVAILABLE, ok ? &stored : NULL);
+        if (storage_row_read(result, 0, &stored))
+            put_stored(pending, STORAGE_PUT_CREATED, &stored);
+        else
+            put_failed(pending, STORAGE_PUT_UNAVAILABLE);
         return;
     }
     // The insert waited for whoever inserted the same key: a new statement sees that row.
@@ -334,7 +390,7 @@ void storage_put_detection(Storage *storage, const Detection *detection, Storage
 {
     Pending *pending = pending_new(storage, context);
     if (pending == NULL) {
-        done(context, STORAGE_PUT_UNAVAILABLE, NULL);
+        done(context, STORAGE_PUT_UNAVAILABLE, STORAGE_DURABILITY_LOCAL, NULL);
         return;
     }
     StorageRow row;

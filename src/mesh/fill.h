@@ -17,6 +17,7 @@ typedef struct FillWanted {
     bool and_inactive;      // ... and of all that are no active node
     int64_t since_us;       // versions below are there already; 0: all. Insert-only tables: all
     uint32_t batch_rows;    // 0: 5,000
+    uint32_t table;         // number in wildcam.federated: this one only; 0: all
 } FillWanted;
 
 typedef struct FillProgress {
@@ -28,6 +29,6 @@ typedef struct FillProgress {
 // False: stop; mesh_fill then returns -ECANCELED.
 typedef bool FillTold(void *context, const FillProgress *progress);
 
-// All federated tables. Uses connections of its own to both nodes.
+// All federated tables, or the one wanted. Uses connections of its own to both nodes.
 int mesh_fill(Mesh *mesh, MeshNode *giver, MeshNode *taker, const FillWanted *wanted,
               FillTold *told, void *context, FillProgress *ret_done, Error *reterr) MUST_CHECK;

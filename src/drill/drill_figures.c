@@ -110,6 +110,11 @@ static double get_verdicts(const DrillReport *report, const DrillScope *scope)
     return report->verdicts_agree_ms;
 }
 
+static double get_holds(const DrillReport *report, const DrillScope *scope)
+{
+    return report->n_holds;
+}
+
 static double get_short_holds(const DrillReport *report, const DrillScope *scope)
 {
     uint32_t n = 0;
@@ -170,6 +175,7 @@ static const struct {
     [FIGURE_APART] = {"max_apart_ms", "ms", get_apart, false},
     [FIGURE_INTENTS] = {"intents_agree_ms", "ms", get_intents, false},
     [FIGURE_VERDICTS] = {"verdicts_agree_ms", "ms", get_verdicts, false},
+    [FIGURE_HOLDS] = {"holds", "", get_holds, true},
     [FIGURE_SHORT_HOLDS] = {"holds_not_longer", "", get_short_holds, false},
     [FIGURE_CLASS_GONE] = {"class_gone_ms", "ms", get_class_gone, false},
     [FIGURE_CLASS_BACK] = {"class_back_ms", "ms", get_class_back, false},

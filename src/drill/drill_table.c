@@ -143,7 +143,8 @@ const DrillRow DRILLS[] = {
      .fleet_limits = ALL_SERVED,
      .phases = {{.name = "full", .faults = {BREAK(FAULT_DISK_FULL)}, .until = UNTIL_CLASS}},
      .n_phases = 1,
-     .limits = {{FIGURE_TAKEN_DOWN, 0, 0}, {FIGURE_WRONG, 0, 0}}},
+     // The database works on in what it has: how long depends on how much is written.
+     .limits = {{FIGURE_CLASS_GONE, 30000, 0}, {FIGURE_TAKEN_DOWN, 0, 0}, {FIGURE_WRONG, 0, 0}}},
     {.name = "clock-jump",
      .usage = "--region REGION",
      .help = "the clock of a region's agent jumps ten minutes ahead",
@@ -241,6 +242,7 @@ const DrillRow DRILLS[] = {
                  .may_fall = true}},
      .n_phases = 1,
      .limits = {{FIGURE_TAKEN_DOWN, 6, 0},
+                {FIGURE_HOLDS, 1, 0}, // else nothing below was tried
                 {FIGURE_SHORT_HOLDS, 0, 0},
                 {FIGURE_APART, 3000, 0},
                 {FIGURE_WRONG, 0, 0}}},

@@ -20,6 +20,7 @@
 #include "layout.h"
 
 #define COMMAND_NS (60 * NS_PER_S)
+#define LOOK_NS (50 * NS_PER_MS)
 #define NAMES 24
 
 static int copy_file(const char *from, const char *to, Error *reterr)
@@ -70,42 +71,99 @@ static int copy_build(Drill *drill)
     return r;
 }
 
-// Everything of the region that comes from a build, in the order of the supervisor; nginx last, so
-// that its new agent is there first.
+// Everything of the region that comes from a build and stays, in the order of the supervisor; nginx
+// last, so that its new agent is there first. PostgreSQL is not ours, and steps have ended.
 typedef struct Programs {
     uint32_t n;
     char names[NAMES][64];
 } Programs;
 
-static int list_programs(Drill *drill, const char *region, Programs *programs)
+static bool is_replaced(const char *name)
+{
+    return strcmp(name, "agent") == 0 || strcmp(name, "nginx") == 0 ||
+           strncmp(name, "backend-", 8) == 0;
+}
+
+// The `programs` of one region in a status; borrowed.
+static const json_t *find_programs(const json_t *status, const char *region)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(status, "regions"), i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "region"));
+        if (name != NULL && strcmp(name, region) == 0)
+            return json_object_get(item, "programs");
+    }
+    return NULL;
+}
+
+static int ask_status(Drill *drill, json_t **ret_status)
 {
     char *answer CLEANUP(free_textp) = NULL;
     int r = drill->options->ask(drill->options->dir, "status", COMMAND_NS, &answer, drill->reterr);
     if (r < 0)
         return r;
-    json_t *root = json_loads(answer, 0, NULL);
-    size_t i, k;
-    json_t *item, *program;
+    *ret_status = json_loads(answer, 0, NULL);
+    return 0;
+}
+
+static int list_programs(Drill *drill, const char *region, Programs *programs)
+{
+    json_t *status = NULL, *program;
+    size_t i;
+    int r = ask_status(drill, &status);
     programs->n = 0;
-    json_array_foreach(json_object_get(root, "regions"), i, item)
+    json_array_foreach(find_programs(status, region), i, program)
     {
-        const char *name = json_string_value(json_object_get(item, "region"));
-        if (name == NULL || strcmp(name, region) != 0)
+        const char *name = json_string_value(json_object_get(program, "name"));
+        if (r < 0 || name == NULL || !is_replaced(name))
             continue;
-        json_array_foreach(json_object_get(item, "programs"), k, program)
-        {
-            const char *program_name = json_string_value(json_object_get(program, "name"));
-            const char *state = json_string_value(json_object_get(program, "state"));
-            if (program_name != NULL && state != NULL && strcmp(state, "ready") == 0 &&
-                strcmp(program_name, "postgres") != 0 && programs->n < NAMES)
-                (void)snprintf(programs->names[programs->n++], sizeof programs->names[0], "%s",
-                               program_name);
-        }
+        if (programs->n == NAMES || strlen(name) >= sizeof programs->names[0])
+            r = error_set(drill->reterr, ERROR_LIMIT, "more than %d programs in %s", NAMES, region);
+        else
+            (void)snprintf(programs->names[programs->n++], sizeof programs->names[0], "%s", name);
     }
-    json_decref(root);
-    return programs->n > 0 ? 0
-                           : error_set(drill->reterr, ERROR_UNAVAILABLE,
-                                       "the supervisor names no program of %s", region);
+    json_decref(status);
+    return r < 0 || programs->n > 0 ? r
+                                    : error_set(drill->reterr, ERROR_UNAVAILABLE,
+                                                "the supervisor names no program of %s", region);
+}
+
+static int look_for_ready(Drill *drill, const char *region, const char *name, char ret_state[32])
+{
+    json_t *status = NULL, *program;
+    size_t i;
+    int r = ask_status(drill, &status);
+    (void)snprintf(ret_state, 32, "gone");
+    json_array_foreach(find_programs(status, region), i, program)
+    {
+        const char *found = json_string_value(json_object_get(program, "name"));
+        const char *state = json_string_value(json_object_get(program, "state"));
+        if (found != NULL && state != NULL && strcmp(found, name) == 0)
+            (void)snprintf(ret_state, 32, "%s", state);
+    }
+    json_decref(status);
+    return r;
+}
+
+// One that is not ready is waited for, not passed over: a drill that leaves it out replaced
+// nothing.
+static int wait_ready(Drill *drill, const char *region, const char *name)
+{
+    Mono end = mono_add(clock_mono(), drill->options->deadline_ns);
+    for (;;) {
+        char state[32];
+        int r = look_for_ready(drill, region, name, state);
+        if (r < 0 || strcmp(state, "ready") == 0)
+            return r;
+        if (clock_mono().ns > end.ns)
+            return error_set(drill->reterr, ERROR_TIMEOUT,
+                             "'%s' of region '%s' is '%s': not ready within %lld s", name, region,
+                             state, (long long)(drill->options->deadline_ns / NS_PER_S));
+        if ((r = drill_keep_going(drill, mono_add(clock_mono(), LOOK_NS))) < 0)
+            return r;
+    }
 }
 
 static int command(Drill *drill, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -132,7 +190,8 @@ static int replace_region(Drill *drill, const char *region, const char *folder, 
         r = command(drill, "programs %s%s%s", region, folder != NULL ? " " : "",
                     folder != NULL ? folder : "");
     for (uint32_t i = 0; r == 0 && i < programs.n; i++) {
-        r = command(drill, "upgrade %s %s", region, programs.names[i]);
+        if ((r = wait_ready(drill, region, programs.names[i])) == 0)
+            r = command(drill, "upgrade %s %s", region, programs.names[i]);
         drill->n_replaced += r == 0;
     }
     if (!guarded && r == 0)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Every drill in a short form, on one fleet with shorter holds and steps back. What must hold on any machine, however busy, is asserted
 here; times are judged by the drills' own objectives on a quiet one (bench/drills/run). And: whatever ends a drill, everything is healed."""
+import contextlib
+import hashlib
 import json
+import os
 import pathlib
 import re
 import signal
@@ -151,6 +154,92 @@ def test_an_interrupted_list_shows_what_there_is(quick):
     report, = json.loads(stdout)
     assert (report["drill"], report["result"]) == ("region-down", "failed") and "interrupted" in report["reason"]
     quick.wait_healthy()
+
+
+@pytest.fixture(scope="module")
+def different_build(state_root):
+    """A build whose programs and module have other bytes, as a real other one has."""
+    folder = state_root / "different"
+    folder.mkdir(mode=0o755)
+    (folder / "note").write_text("another build")
+    for name in ("wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "ngx_http_wildcam_module.so"):
+        found = next(path for path in (fleetkit.BUILD / name, fleetkit.BUILD / "../lib/wildcam" / name) if path.exists())
+        subprocess.run(["objcopy", "--add-section", f".note.other={folder}/note", found, folder / name], check=True)
+        assert digest(found) != digest(folder / name)
+    return folder
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+class Sightings:
+    """Which build's files the processes of each region were seen to run."""
+
+    def __init__(self, fleet):
+        self.fleet, self.digests, self.found = fleet, {}, {}
+
+    def digest(self, path):
+        st = os.stat(path)
+        key = (st.st_dev, st.st_ino)
+        if key not in self.digests:
+            self.digests[key] = digest(path)
+        return self.digests[key]
+
+    def look(self):
+        for region in REGIONS:
+            space = {os.readlink(f"/proc/{self.fleet.inits()[region]}/ns/pid")}
+            for pid, name in fleetkit.processes_in(space):
+                with contextlib.suppress(OSError, IndexError):
+                    if name == "nginx":
+                        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+                        path = re.findall(r"(/\S*ngx_http_wildcam_module\.so)", maps)[0]
+                    elif name in ("wildcam-agent", "wildcam-backend"):
+                        path = f"/proc/{pid}/exe"
+                    else:
+                        continue
+                    self.found.setdefault((region, name, self.digest(path)), set()).add(pid)
+
+
+def test_an_upgrade_to_a_build_that_differs(quick, different_build):
+    quick.wait_healthy()
+    seen = Sightings(quick)
+    seen.look()
+    old = set(seen.found)
+    process = subprocess.Popen([WILDCAM, "drill", "upgrade", "--to", different_build, "--dir", quick.dir, "--json", *FLAGS],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ended():
+        seen.look()
+        return process.poll() is not None
+
+    until(ended, "the drill has ended", 400 * SLOW)
+    stdout, stderr = process.communicate()
+    assert process.returncode in (0, 3), stderr
+    report = check(json.loads(stdout), stderr)
+    replaced = [name for region in REGIONS for name in quick.programs(region) if name in ("agent", "nginx") or name.startswith("backend-")]
+    assert report["programs_replaced"] == 2 * len(replaced) and report["failed"]["total"] == 0
+    new = {"wildcam-agent": digest(different_build / "wildcam-agent"), "wildcam-backend": digest(different_build / "wildcam-backend"),
+           "nginx": digest(different_build / "ngx_http_wildcam_module.so")}
+    for region in REGIONS:
+        backends = [name for name in quick.programs(region) if name.startswith("backend-")]
+        for name, least in (("wildcam-agent", 1), ("wildcam-backend", len(backends)), ("nginx", 1)):
+            assert len(seen.found.get((region, name, new[name]), ())) >= least, (region, name, seen.found)
+    after = Sightings(quick)
+    after.look()
+    assert set(after.found) == old, "every program is the one of before"
+    quick.wait_healthy()
+
+
+def test_an_upgrade_names_the_program_that_is_not_ready(quick):
+    quick.wait_healthy()
+    assert quick.control("halt us-west-2 backend-2")["ok"]
+    try:
+        done = quick.wildcam("drill", "upgrade", "--rate", RATE, "--before", "1s", "--deadline", "10s", check=False, timeout=200 * SLOW)
+        assert done.returncode == 1 and "'backend-2' of region 'us-west-2' is 'halted': not ready within 10 s" in done.stderr, done.stderr
+    finally:
+        assert quick.control("resume us-west-2 backend-2")["ok"]
+    quick.wait_healthy(60)
 
 
 def test_repeat(quick):

@@ -42,6 +42,53 @@ static void test_rows(void **state)
         assert_non_null(drill_figure_name(figure));
 }
 
+static const DrillLimit *find_limit(const char *drill, DrillFigure figure)
+{
+    const DrillRow *row = drill_find(drill);
+    for (uint32_t k = 0; k < DRILL_LIMITS && row->limits[k].figure != FIGURE_END; k++)
+        if (row->limits[k].figure == figure)
+            return &row->limits[k];
+    fail_msg("'%s' has no limit on %s", drill, drill_figure_name(figure));
+    return NULL;
+}
+
+// A drill that waits for something also says how long that may take.
+static void test_what_is_waited_for_is_judged(void **state)
+{
+    for (uint32_t i = 0; i < DRILLS_N; i++) {
+        for (uint32_t k = 0; k < DRILLS[i].n_phases; k++) {
+            DrillUntil until = DRILLS[i].phases[k].until;
+            if (until == UNTIL_CLASS)
+                assert_true(find_limit(DRILLS[i].name, FIGURE_CLASS_GONE)->limit > 0);
+        }
+    }
+}
+
+static bool flap_holds(uint32_t n, const double *holds)
+{
+    DrillReport report = {.n_holds = n};
+    for (uint32_t i = 0; i < n; i++)
+        report.holds_ms[i] = holds[i];
+    const DrillRow row = {
+        .limits = {*find_limit("flap", FIGURE_HOLDS), *find_limit("flap", FIGURE_SHORT_HOLDS)}};
+    DrillObjective objectives[DRILL_OBJECTIVES];
+    Buf missing CLEANUP(buf_done) = BUF_INIT(0);
+    uint32_t found = drill_objectives(&report, &row, &(ConfObjectives){0}, objectives, &missing);
+    assert_int_equal(found, 2);
+    return drill_held(objectives, found);
+}
+
+// No hold, or one as short as that before it: nothing was held longer each time.
+static void test_flap_judges_its_holds(void **state)
+{
+    assert_false(flap_holds(0, NULL));
+    assert_true(flap_holds(1, (const double[]){10}));
+    assert_true(flap_holds(3, (const double[]){10, 20, 40}));
+    assert_false(flap_holds(3, (const double[]){10, 20, 20}));
+    assert_int_equal((int)find_limit("flap", FIGURE_TAKEN_DOWN)->limit, 6);
+    assert_int_equal((int)find_limit("flap", FIGURE_APART)->limit, 3000);
+}
+
 // What `drill all` chooses by itself fits each row, whatever its turn.
 static void test_defaults(void **state)
 {
@@ -210,11 +257,17 @@ static void test_p50(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_targets), cmocka_unit_test(test_wrong_targets),
-        cmocka_unit_test(test_times),   cmocka_unit_test(test_short_form),
-        cmocka_unit_test(test_edits),   cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_wrong_targets),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_short_form),
+        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_wishes),
         cmocka_unit_test(test_p50),
+        cmocka_unit_test(test_what_is_waited_for_is_judged),
+        cmocka_unit_test(test_flap_judges_its_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

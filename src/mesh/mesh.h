@@ -21,6 +21,7 @@ typedef struct MeshNode {
     const char *identifier; // region with '-' as '_': part of subscription names
     PGconn *conn;           // NULL: not reachable
     Error why;
+    char sqlstate[6]; // of the last statement, when it failed; else ""
 } MeshNode;
 
 typedef struct Mesh {
@@ -34,7 +35,8 @@ typedef struct Mesh {
 
 typedef enum MeshAs {
     MESH_AS_OWNER, // `wildcam`: by the socket where the region runs here, else by the DSN
-    MESH_AS_ROWS,  // `wildcam_rows`: by TLS with this region's peer certificate (`from`)
+    MESH_AS_ROWS,  // `wildcam_rows`: by TLS with the peer certificate of `from`; `from` itself as
+                  // its owner
 } MeshAs;
 
 typedef struct MeshOptions {
@@ -65,7 +67,8 @@ MeshNode *mesh_find(Mesh *mesh, const char *region); // NULL: no such node
 // SQLSTATE, and the region's name.
 int mesh_query(Mesh *mesh, MeshNode *node, const char *sql, int n_params, const char *const *params,
                PGresult **ret_result, Error *reterr) MUST_CHECK;
-// Several statements, as psql would send them: results are dropped.
+// Several statements, as psql would send them (one transaction unless they say otherwise): results
+// are dropped. After a failure inside BEGIN the transaction is still open.
 int mesh_script(Mesh *mesh, MeshNode *node, const char *sql, Error *reterr) MUST_CHECK;
 
 typedef struct MeshAnswer {

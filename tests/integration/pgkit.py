@@ -165,7 +165,7 @@ class Backend:
 class Region:
     def __init__(self, fleet=None):
         self.fleet_text = fleet or FLEET.read_text()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wildcam-pg-", dir="/tmp"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wildcam-pg-", dir=os.environ.get("TMPDIR", "/tmp")))
         self.folder.chmod(0o755)
         self.sockets = self.folder / "s"
         state = self.folder / "run" / NAME

@@ -57,7 +57,8 @@ def test_health_and_version(backend):
     health = backend.health()
     assert health.status == 200
     assert health.json == {"status": "ok", "classes": {"read": True, "write": True},
-                           "dependencies": [{"name": "postgresql", "classes": ["read", "write"], "ok": True, "detail": ""}]}
+                           "dependencies": [{"name": "postgresql", "classes": ["read", "write"], "ok": True, "detail": ""},
+                                            {"name": "other clouds", "classes": [], "ok": True, "detail": ""}]}
     assert health.headers["Wildcam-Replica"] == "us-west-2/1"
     assert health.headers["Wildcam-Region"] == "us-west-2"
     version = backend.request("GET", "/api/version")
@@ -437,7 +438,7 @@ def test_migrate_once(region, backend):
     done = subprocess.run(region.command("--migrate"), capture_output=True, text=True, timeout=20)
     assert done.returncode == 0
     assert json.loads(done.stderr.splitlines()[-1])["applied"] == 0
-    assert region.database.sql("SELECT number, name FROM wildcam.migrations") == "1|detections"
+    assert region.database.sql("SELECT number, name FROM wildcam.migrations ORDER BY number") == "1|detections\n2|confirmed"
 
 
 def test_edited_migration_is_refused(region, backend):
@@ -462,7 +463,7 @@ def test_starts_before_its_database_and_migrates_at_once_with_others():
         for backend in backends:
             backend.ready()
             assert post(backend, detection(), new_key()).status == 201
-        assert region.database.sql("SELECT count(*) FROM wildcam.migrations") == "1"
+        assert region.database.sql("SELECT count(*) FROM wildcam.migrations") == "2"
         applied = sum(entry["migrations_applied"] for backend in backends for entry in backend.logged("database open"))
-        assert applied == 1
+        assert applied == 2
         assert [backend.end() for backend in backends] == [0, 0, 0]

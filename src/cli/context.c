@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "buf.h"
 #include "control.h"
+#include "control_answer.h"
 #include "files.h"
 #include "tell.h"
 
@@ -90,19 +91,8 @@ int context_tell(const char *dir, const char *command, int64_t timeout_ns, json_
     int r = context_running(control_ask(dir, command, timeout_ns, &text, reterr), reterr);
     if (r < 0)
         return r;
-    json_t *root = json_loads(text, 0, NULL);
-    // An answer without "ok" is a report.
-    if (root != NULL && !json_is_false(json_object_get(root, "ok"))) {
-        *ret_answer = root;
-        return 0;
-    }
-    const char *error = json_string_value(json_object_get(root, "error"));
-    const char *hint = json_string_value(json_object_get(root, "hint"));
-    r = error_set(reterr, ERROR_CONFLICT, "%s", error != NULL ? error : "malformed answer");
-    if (hint != NULL && hint[0] != '\0')
-        r = error_hint(reterr, r, "%s", hint);
-    json_decref(root);
-    return r;
+    r = control_answer_read(text, ret_answer, reterr);
+    return r == ERROR_USAGE ? ERROR_CONFLICT : r; // the command was ours, not the user's
 }
 
 void context_last_line(const char *path, char *line, size_t size)

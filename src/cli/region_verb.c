@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "alloc.h"
 #include "buf.h"
 #include "cli.h"
 #include "clock.h"
 #include "context.h"
 #include "control.h"
+#include "control_answer.h"
 
 #define USUAL_NS (15 * NS_PER_S)
 #define UPGRADE_NS (75 * NS_PER_S) // the supervisor gives up earlier and says why
@@ -35,25 +34,6 @@ static const struct {
      USUAL_NS},
     {"signal", "signal", "signal REGION PROGRAM SIGNAL: KILL, TERM, HUP ...", 3, 3, USUAL_NS},
 };
-
-// The error of an answer {"ok": false, "error": ..., "hint": ...}.
-static int check_answer(const char *answer, Error *reterr)
-{
-    json_t *root = json_loads(answer, 0, NULL);
-    int r = 0;
-    if (!json_is_true(json_object_get(root, "ok"))) {
-        const char *text = json_string_value(json_object_get(root, "error"));
-        const char *hint = json_string_value(json_object_get(root, "hint"));
-        // "failed": nothing was wrong with the command
-        bool failed = json_is_true(json_object_get(root, "failed"));
-        r = error_set(reterr, failed ? ERROR_UNAVAILABLE : ERROR_USAGE, "%s",
-                      text != NULL ? text : "malformed answer");
-        if (hint != NULL && hint[0] != '\0')
-            r = error_hint(reterr, r, "%s", hint);
-    }
-    json_decref(root);
-    return r;
-}
 
 // The operands, checked: they become words of one line.
 static int write_command(size_t action, char **words, int n, Buf *line, Error *reterr)
@@ -89,7 +69,7 @@ static int send_command(const char *dir, size_t action, char **words, int n, boo
             control_ask(path.text, buf_text(&line), ACTIONS[action].patience_ns, &answer, reterr),
             reterr);
     if (r == 0)
-        r = check_answer(answer, reterr);
+        r = control_answer_read(answer, NULL, reterr);
     if (r == 0)
         (void)printf("%s", json ? answer : "done\n");
     return r;

@@ -20,6 +20,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "control.h"
+#include "control_answer.h"
 #include "files.h"
 #include "log.h"
 #include "supervisor.h"
@@ -137,9 +138,10 @@ static int say_running(const char *dir, Error *reterr)
 {
     LayoutPath path;
     char *answer CLEANUP(alloc_freep) = NULL;
+    json_t *root = NULL;
     if (layout_absolute(dir != NULL ? dir : "run", &path, NULL) == 0 &&
-        control_ask(path.text, "status", 5 * NS_PER_S, &answer, NULL) == 0) {
-        json_t *root = json_loads(answer, 0, NULL);
+        control_ask(path.text, "status", 5 * NS_PER_S, &answer, NULL) == 0 &&
+        control_answer_read(answer, &root, NULL) == 0) {
         size_t i;
         const json_t *region;
         char up[TELL_DURATION_MAX];

@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "control.h"
+#include "control_answer.h"
 #include "files.h"
 #include "fleet_view.h"
 #include "tell.h"
@@ -84,12 +85,12 @@ static int look_at_programs(Watch *watch, Error *reterr)
 {
     char *answer CLEANUP(alloc_freep) = NULL;
     int r = control_ask(watch->fleet->context.dir.text, "status", 5 * NS_PER_S, &answer, reterr);
-    if (r < 0)
+    json_t *root = NULL;
+    if (r < 0 || (r = control_answer_read(answer, &root, reterr)) < 0)
         return r;
-    json_t *root = json_loads(answer, 0, NULL);
     size_t i;
     const json_t *region;
-    watch->all_running = root != NULL;
+    watch->all_running = true;
     json_array_foreach(json_object_get(root, "regions"), i, region)
         look_at_region(watch, i, region);
     json_decref(root);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "control_answer.h"
 #include "drill_state.h"
 #include "files.h"
 #include "layout.h"
@@ -88,10 +89,10 @@ static int ask(const void *context, int out)
     char *answer CLEANUP(free_textp) = NULL;
     Error err CLEANUP(error_done) = ERROR_INIT;
     int r = asked->options->ask(asked->options->dir, asked->command, asked->most_ns, &answer, &err);
-    const char *text = r < 0 ? error_text(&err) : answer;
-    bool ok =
-        r == 0 && (strstr(answer, "\"ok\": true") != NULL || strstr(answer, "\"ok\":true") != NULL);
-    return files_write_all(out, text, strlen(text), NULL) == 0 && ok ? 0 : 1;
+    if (r == 0)
+        r = control_answer_read(answer, NULL, &err);
+    const char *text = r < 0 ? error_text(&err) : "";
+    return files_write_all(out, text, strlen(text), NULL) == 0 && r == 0 ? 0 : 1;
 }
 
 int drill_ask_slowly(Drill *drill, const char *command, int64_t most_ns)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "control_answer.h"
 #include "drill_acts.h"
 #include "drill_state.h"
 #include "files.h"
@@ -84,28 +85,11 @@ static bool is_replaced(const char *name)
            strncmp(name, "backend-", 8) == 0;
 }
 
-// The `programs` of one region in a status; borrowed.
-static const json_t *find_programs(const json_t *status, const char *region)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(status, "regions"), i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "region"));
-        if (name != NULL && strcmp(name, region) == 0)
-            return json_object_get(item, "programs");
-    }
-    return NULL;
-}
-
 static int ask_status(Drill *drill, json_t **ret_status)
 {
     char *answer CLEANUP(free_textp) = NULL;
     int r = drill->options->ask(drill->options->dir, "status", COMMAND_NS, &answer, drill->reterr);
-    if (r < 0)
-        return r;
-    *ret_status = json_loads(answer, 0, NULL);
-    return 0;
+    return r < 0 ? r : control_answer_read(answer, ret_status, drill->reterr);
 }
 
 static int list_programs(Drill *drill, const char *region, Programs *programs)
@@ -114,7 +98,8 @@ static int list_programs(Drill *drill, const char *region, Programs *programs)
     size_t i;
     int r = ask_status(drill, &status);
     programs->n = 0;
-    json_array_foreach(find_programs(status, region), i, program)
+    json_array_foreach(json_object_get(control_status_region(status, region), "programs"), i,
+                       program)
     {
         const char *name = json_string_value(json_object_get(program, "name"));
         if (r < 0 || name == NULL || !is_replaced(name))
@@ -132,17 +117,10 @@ static int list_programs(Drill *drill, const char *region, Programs *programs)
 
 static int look_for_ready(Drill *drill, const char *region, const char *name, char ret_state[32])
 {
-    json_t *status = NULL, *program;
-    size_t i;
+    json_t *status = NULL;
     int r = ask_status(drill, &status);
-    (void)snprintf(ret_state, 32, "gone");
-    json_array_foreach(find_programs(status, region), i, program)
-    {
-        const char *found = json_string_value(json_object_get(program, "name"));
-        const char *state = json_string_value(json_object_get(program, "state"));
-        if (found != NULL && state != NULL && strcmp(found, name) == 0)
-            (void)snprintf(ret_state, 32, "%s", state);
-    }
+    (void)snprintf(ret_state, 32, "%s",
+                   control_status_state(control_status_program(status, region, name)));
     json_decref(status);
     return r;
 }

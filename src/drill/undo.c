@@ -19,6 +19,7 @@
 #include "alloc.h"
 #include "bounds.h"
 #include "clock.h"
+#include "control_answer.h"
 #include "files.h"
 #include "layout.h"
 
@@ -42,9 +43,7 @@ static int undo_ask(const Guard *guard, const char *command, Error *reterr)
 {
     char *answer CLEANUP(free_textp) = NULL;
     int r = guard->ask(guard->dir, command, ASK_NS, &answer, reterr);
-    if (r == 0 && strstr(answer, "\"ok\": true") == NULL && strstr(answer, "\"ok\":true") == NULL)
-        return error_set(reterr, ERROR_UNAVAILABLE, "%s", answer);
-    return r;
+    return r < 0 ? r : control_answer_read(answer, NULL, reterr);
 }
 
 // Its words go nowhere: stdout is the report's, and tries that are repeated say nothing new.

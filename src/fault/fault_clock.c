@@ -116,9 +116,9 @@ static int find_program(const FaultHeld *held, const char *region, int64_t *ret_
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    const json_t *program = fault_status_program(status, region, program_of(held));
-    pid_t init =
-        (pid_t)json_integer_value(json_object_get(fault_status_region(status, region), "init_pid"));
+    const json_t *program = control_status_program(status, region, program_of(held));
+    pid_t init = (pid_t)json_integer_value(
+        json_object_get(control_status_region(status, region), "init_pid"));
     *ret_inner = json_integer_value(json_object_get(program, "pid"));
     if (program == NULL)
         r = error_set(reterr, ERROR_NOT_FOUND, "region '%s' has no program '%s'", region,
@@ -184,7 +184,7 @@ static int restore(FaultHeld *held, uint32_t region, Error *reterr)
     json_t *status = NULL;
     int r = fault_status(held, &status, reterr);
     if (r == 0) {
-        const json_t *program = fault_status_program(status, name, program_of(held));
+        const json_t *program = control_status_program(status, name, program_of(held));
         int64_t inner = json_integer_value(json_object_get(program, "pid"));
         r = fault_ask(held, reterr, "environment %s %s", name, program_of(held));
         // A region or program that is down starts with the environment of then.
@@ -229,7 +229,7 @@ static void clock_look(FaultHeld *held)
     int r = fault_status(held, &status, NULL);
     for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++) {
         const char *state = json_string_value(json_object_get(
-            fault_status_program(status, fault_region_name(held, i), program_of(held)), "state"));
+            control_status_program(status, fault_region_name(held, i), program_of(held)), "state"));
         if (fault_has(held->fault.a, i) && state != NULL && strcmp(state, "ready") == 0)
             look_at(held, i);
     }

@@ -57,10 +57,10 @@ static int find_server(const FaultHeld *held, const char *region, pid_t *ret_sup
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    const json_t *view = fault_status_region(status, region);
+    const json_t *view = control_status_region(status, region);
     pid_t init = (pid_t)json_integer_value(json_object_get(view, "init_pid")), server = 0;
     pid_t inner = (pid_t)json_integer_value(
-        json_object_get(fault_status_program(status, region, SERVER), "pid"));
+        json_object_get(control_status_program(status, region, SERVER), "pid"));
     *ret_supervisor = (pid_t)json_integer_value(json_object_get(status, "pid"));
     json_decref(status);
     if (init <= 0 || inner <= 0) {

@@ -13,6 +13,7 @@
 
 #include "bounds.h"
 #include "clock.h"
+#include "control_answer.h"
 #include "fault.h"
 
 #define FAULT_PROGRAM_MAX 64
@@ -79,9 +80,6 @@ int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions,
 // The supervisor's `status` (docs/contracts/processes.md); json_decref it. Never "healed": no
 // supervisor is ERROR_NOT_FOUND always.
 int fault_status(const FaultHeld *held, json_t **ret_status, Error *reterr) MUST_CHECK;
-// In a status: the region, and the program in it; NULL when absent. Borrowed.
-const json_t *fault_status_region(const json_t *status, const char *region);
-const json_t *fault_status_program(const json_t *status, const char *region, const char *program);
 bool fault_status_runs(const json_t *status, const char *region); // the region has processes
 
 // 1: so it is; 0: not yet; negative: it never will be.

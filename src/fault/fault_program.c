@@ -18,7 +18,7 @@ typedef struct Hung {
 static int check_program(const FaultHeld *held, const json_t *status, const char *region,
                          Error *reterr)
 {
-    if (fault_status_program(status, region, held->program) == NULL)
+    if (control_status_program(status, region, held->program) == NULL)
         return error_set(reterr, ERROR_NOT_FOUND, "region '%s' has no program '%s'", region,
                          held->program);
     if (!fault_status_runs(status, region))
@@ -78,7 +78,7 @@ static void look_down(FaultHeld *held)
     for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++) {
         const char *region = fault_region_name(held, i);
         const char *state = json_string_value(
-            json_object_get(fault_status_program(status, region, held->program), "state"));
+            json_object_get(control_status_program(status, region, held->program), "state"));
         // With a region that is killed the program is down too.
         if (fault_has(held->fault.a, i) && fault_status_runs(status, region) && state != NULL &&
             strcmp(state, "halted") != 0)
@@ -114,10 +114,10 @@ static int stop_in(FaultHeld *held, const char *region, Error *reterr)
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    pid_t init =
-        (pid_t)json_integer_value(json_object_get(fault_status_region(status, region), "init_pid"));
+    pid_t init = (pid_t)json_integer_value(
+        json_object_get(control_status_region(status, region), "init_pid"));
     pid_t inner = (pid_t)json_integer_value(
-        json_object_get(fault_status_program(status, region, held->program), "pid"));
+        json_object_get(control_status_program(status, region, held->program), "pid"));
     json_decref(status);
     if (init <= 0 || inner <= 0)
         return error_set(reterr, ERROR_CONFLICT, "'%s' of region '%s' does not run", held->program,

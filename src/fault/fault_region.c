@@ -15,7 +15,7 @@ static int region_prepare(FaultHeld *held, Error *reterr)
             continue;
         const char *name = fault_region_name(held, i);
         const char *state =
-            json_string_value(json_object_get(fault_status_region(status, name), "state"));
+            json_string_value(json_object_get(control_status_region(status, name), "state"));
         if (state == NULL)
             r = error_set(reterr, ERROR_NOT_FOUND, "no region '%s' in the running fleet", name);
         else if (strcmp(state, "down") == 0 || strcmp(state, "hung") == 0)
@@ -33,7 +33,7 @@ static void region_look(FaultHeld *held)
     for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++) {
         const char *name = fault_region_name(held, i);
         const char *state =
-            json_string_value(json_object_get(fault_status_region(status, name), "state"));
+            json_string_value(json_object_get(control_status_region(status, name), "state"));
         if (fault_has(held->fault.a, i) && state != NULL && strcmp(state, want) != 0)
             fault_lost(held, "region '%s' is '%s', not '%s'", name, state, want);
     }

@@ -87,10 +87,10 @@ static int workers_gone(const FaultHeld *held, void *context, Error *reterr)
 
 static int add_workers(const json_t *status, const char *region, OldWorkers *old, Error *reterr)
 {
-    pid_t init =
-        (pid_t)json_integer_value(json_object_get(fault_status_region(status, region), "init_pid"));
+    pid_t init = (pid_t)json_integer_value(
+        json_object_get(control_status_region(status, region), "init_pid"));
     pid_t inner = (pid_t)json_integer_value(
-        json_object_get(fault_status_program(status, region, "nginx"), "pid"));
+        json_object_get(control_status_program(status, region, "nginx"), "pid"));
     if (init <= 0 || inner <= 0)
         return 0; // nginx does not run: no connections
     int r = fault_processes_add(old->list, init, inner, reterr);

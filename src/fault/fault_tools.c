@@ -41,19 +41,8 @@ static int ask_text(const FaultHeld *held, const char *command, json_t **ret_roo
                                left_ns < ASK_MAX_NS ? left_ns : ASK_MAX_NS, &answer, reterr);
     if (r < 0)
         return error_wrap(reterr, r, "supervisor, '%s'", command);
-    json_t *root = json_loads(answer, 0, NULL);
-    if (json_is_true(json_object_get(root, "ok"))) {
-        *ret_root = root;
-        return 0;
-    }
-    const char *why = json_string_value(json_object_get(root, "error"));
-    const char *hint = json_string_value(json_object_get(root, "hint"));
-    r = error_set(reterr, ERROR_UNAVAILABLE, "supervisor, '%s': %s", command,
-                  why != NULL ? why : "no answer of use");
-    if (hint != NULL && hint[0] != '\0')
-        r = error_hint(reterr, r, "%s", hint);
-    json_decref(root);
-    return r;
+    r = control_answer_read(answer, ret_root, reterr);
+    return r < 0 ? error_wrap(reterr, r, "supervisor, '%s'", command) : 0;
 }
 
 static int ask_done(const FaultHeld *held, const char *command, Error *reterr)
@@ -107,31 +96,9 @@ int fault_status(const FaultHeld *held, json_t **ret_status, Error *reterr)
     return ask_text(held, "status", ret_status, reterr);
 }
 
-static const json_t *find_named(const json_t *list, const char *key, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        const char *text = json_string_value(json_object_get(item, key));
-        if (text != NULL && strcmp(text, name) == 0)
-            return item;
-    }
-    return NULL;
-}
-
-const json_t *fault_status_region(const json_t *status, const char *region)
-{
-    return find_named(json_object_get(status, "regions"), "region", region);
-}
-
-const json_t *fault_status_program(const json_t *status, const char *region, const char *program)
-{
-    return find_named(json_object_get(fault_status_region(status, region), "programs"), "name",
-                      program);
-}
-
 bool fault_status_runs(const json_t *status, const char *region)
 {
-    return json_integer_value(json_object_get(fault_status_region(status, region), "init_pid")) > 0;
+    return control_status_pid(control_status_region(status, region), "init_pid") > 0;
 }
 
 int fault_wait(const FaultHeld *held, FaultCondition *condition, void *context, const char *what,
@@ -170,7 +137,7 @@ static int program_ready(const FaultHeld *held, void *context, Error *reterr)
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    const json_t *program = fault_status_program(status, wait->region, wait->program);
+    const json_t *program = control_status_program(status, wait->region, wait->program);
     if (program == NULL)
         r = error_set(reterr, ERROR_NOT_FOUND, "region '%s' has no program '%s'", wait->region,
                       wait->program);
@@ -197,7 +164,7 @@ static int region_ready(const FaultHeld *held, void *context, Error *reterr)
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    const json_t *region = fault_status_region(status, name);
+    const json_t *region = control_status_region(status, name);
     const char *state = json_string_value(json_object_get(region, "state"));
     if (region == NULL)
         r = error_set(reterr, ERROR_NOT_FOUND, "no region '%s' in the fleet", name);

@@ -250,14 +250,33 @@ static bool is_alone(const Step *step)
            mono_since(step->now, step->core->boot_at) < ALONE_BOOT_NS;
 }
 
+// Peers that are not alone and said after `since` that they hold it.
+static uint32_t holders_after(const Step *step, uint32_t gateway, Mono since)
+{
+    const Tables *tables = step->tables;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < tables->fresh.n; i++) {
+        uint32_t o = tables->fresh.observers[i];
+        const View *view = &tables->live.views[o];
+        n += o != tables->own && !view->alone && view->born.ns > since.ns &&
+             tables_votes(tables, o)[gateway].held;
+    }
+    return n;
+}
+
+// What this agent has just released itself, on the votes of all, most of the others release in the
+// same moment: their reports from before that say nothing.
 static void adopt(Step *step, uint32_t gateway)
 {
     Tally tally;
     views_tally(step->tables, &step->tables->fresh, gateway, &tally);
     if (tally.together < ADOPT_PEERS_MIN || 2 * tally.holders == tally.together)
         return;
+    const Verdict *verdict = &step->state->verdicts[gateway];
     bool held = 2 * tally.holders > tally.together;
-    if (held != step->state->verdicts[gateway].held && !(held && is_full(step)))
+    if (held && 2 * holders_after(step, gateway, verdict->last_change) <= tally.together)
+        return;
+    if (held != verdict->held && !(held && is_full(step)))
         take_over(step, gateway, &tally, tally.together);
 }
 
@@ -303,13 +322,15 @@ static void advance_alone(Step *step)
         for (uint32_t g = 0; g < step->model->n_regions; g++)
             adopt(step, g);
     }
-    // What it held alone and still holds; what it has judged since then was in company. (What the
-    // others hold and it does not: joins_the_others.)
+    // What it held alone and still holds, or released alone just before; what it has judged since
+    // then was in company. (What the others hold and it does not: joins_the_others.)
     bool young = !self->alone && mono_since(step->now, self->together_at) <= ADOPT_NS;
-    for (uint32_t g = 0; g < step->model->n_regions && young; g++)
-        if (step->state->verdicts[g].held &&
-            step->state->verdicts[g].last_change.ns < self->together_at.ns)
+    for (uint32_t g = 0; g < step->model->n_regions && young; g++) {
+        const Verdict *verdict = &step->state->verdicts[g];
+        if (verdict->last_change.ns < self->together_at.ns &&
+            (verdict->held || mono_since(self->together_at, verdict->last_change) < ADOPT_NS))
             adopt(step, g);
+    }
 }
 
 // Order needs no quorum: half of the fresh observers (sick ones too) say DOWN, or, while this agent

@@ -202,8 +202,8 @@ static int add_given(MeshInside *inside, const char *conninfo, uint32_t origin, 
                        .origin = origin,
                        .identifier = name,
                        .conninfo = arena_strdup(mesh->arena, buf_text(&text))};
-    mesh->n++;
-    return name == NULL || node->conninfo == NULL
+    inside->given[mesh->n++] = arena_strdup(mesh->arena, conninfo);
+    return name == NULL || node->conninfo == NULL || inside->given[mesh->n - 1] == NULL
                ? error_set(reterr, ERROR_MEMORY, "no memory for the mesh")
                : 0;
 }
@@ -217,7 +217,8 @@ int mesh_open_conninfos(const char *const *conninfos, const uint32_t *origins, u
     MeshInside *inside = inside_new(options != NULL ? options : &NONE, NULL, n, reterr);
     if (inside == NULL)
         return ERROR_MEMORY;
-    int r = 0;
+    inside->given = arena_new_array(inside->mesh.arena, const char *, n);
+    int r = inside->given != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "no memory for the mesh");
     for (uint32_t i = 0; r == 0 && i < n; i++)
         r = add_given(inside, conninfos[i], origins != NULL ? origins[i] : i + 1, reterr);
     if (r < 0) {
@@ -249,6 +250,11 @@ int mesh_need_all(const Mesh *mesh, Error *reterr)
             buf_printf(&text, "%s%s: %s", text.len > 0 ? "; " : "", mesh->nodes[i].region,
                        error_text(&mesh->nodes[i].why));
     return text.len > 0 ? error_set(reterr, ERROR_UNAVAILABLE, "%s", buf_text(&text)) : 0;
+}
+
+const char *mesh_given(const Mesh *mesh, const MeshNode *node)
+{
+    return ((const MeshInside *)mesh)->given[node - mesh->nodes];
 }
 
 MeshNode *mesh_find(Mesh *mesh, const char *region)

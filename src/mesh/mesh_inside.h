@@ -10,6 +10,7 @@ typedef struct MeshInside {
     MeshAs as;
     const char *from, *application;
     int64_t connect_ns;
+    const char **given; // [n] as mesh_open_conninfos got them; NULL
 } MeshInside;
 
 // Keywords to connect to `node` as the mesh's options say. ERROR_NOT_FOUND while a local region was
@@ -26,6 +27,8 @@ const char *mesh_identifier(Arena *arena, const char *region);
 // The connection is of no use any more: closes it, keeps the reason in node->why.
 int mesh_lose(MeshNode *node, int code, const char *why);
 int mesh_reason(const MeshNode *node, Error *reterr); // ERROR_UNAVAILABLE: "REGION: why"
+
+const char *mesh_given(const Mesh *mesh, const MeshNode *node);
 
 typedef struct MeshPoll {
     int fd; // -1: not waited for

@@ -3,11 +3,13 @@
 // secrets; a password stays in the region's passfile.
 #include "mesh_inside.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "layout.h"
 #include "pg_conninfo.h"
+#include "replication_name.h"
 
 const char *mesh_identifier(Arena *arena, const char *region)
 {
@@ -21,11 +23,9 @@ const char *mesh_identifier(Arena *arena, const char *region)
 void mesh_subscription_name(const MeshNode *subscriber, const MeshNode *publisher,
                             char name[MESH_NAME_MAX])
 {
-    int n =
-        snprintf(name, MESH_NAME_MAX, "%s_from_%s", subscriber->identifier, publisher->identifier);
-    if (n < 0 || n >= MESH_NAME_MAX)
-        (void)snprintf(name, MESH_NAME_MAX, "origin_%u_from_origin_%u", subscriber->origin,
-                       publisher->origin);
+    static_assert(MESH_NAME_MAX == REPLICATION_NAME_MAX, "one name, two callers");
+    replication_name(subscriber->region, subscriber->origin, publisher->region, publisher->origin,
+                     name);
 }
 
 // First, so that a DSN may say otherwise. The server gives up a little earlier than we do: its word

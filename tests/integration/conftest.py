@@ -2,6 +2,7 @@
 """Fixtures of all integration tests. `fleet` is one whole fleet of six regions for the session, at the shipped addresses
 127.c.r.1; a test that breaks something heals it again (fleet.wait_healthy) before it ends. `own_fleets` makes fleets that
 a test may kill, at addresses of their own."""
+import itertools
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 import fleetfile
 import fleetkit
+import rowskit
 
 # `make check` runs the suite twice, with plain programs and with sanitized ones, and sets WILDCAM_SHARE. What takes long is in
 # one of the two then: what depends on time with plain programs, what hands our programs hostile or odd input with sanitized ones.
@@ -78,3 +80,17 @@ def own_fleets(state_root):
             if fleet.dir.exists():
                 fleet.wildcam("down", "--now", check=False, timeout=30)
             shutil.rmtree(fleet.dir.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def rows_mesh():
+    """Three bare databases in one mesh, for all tests of the federation's SQL: rowskit.TABLES are federated."""
+    with rowskit.Mesh(3) as mesh:
+        rowskit.standard_tables(mesh)
+        yield mesh
+
+
+@pytest.fixture(scope="session")
+def rows_key():
+    """rows_key(): a number below which and 1,000 above which no other test has keys."""
+    return itertools.count(1000, 1000).__next__

@@ -58,6 +58,13 @@ typedef struct ConfObjectives {
     uint32_t failed_idempotent;          // 0
 } ConfObjectives;
 
+typedef struct ConfRows {
+    int64_t max_lag_ns;
+    int64_t beat_ns;    // 1 s
+    int64_t collect_ns; // 1 min
+    int64_t margin_ns;  // 10 min: tombstones outlive the floor
+} ConfRows;
+
 typedef struct ConfCertificates {
     const char *issuer; // "local" or "files"
     int64_t lifetime_ns, renew_before_ns;
@@ -85,6 +92,7 @@ typedef struct Conf {
     const ConfRegionLocal *regions; // [model.n_regions]
     ConfEdge edge;
     ConfObjectives objectives;
+    ConfRows rows;
     ConfCertificates certificates;
     ConfBudget budget;
     ConfDrills drills;

@@ -229,6 +229,7 @@ int conf_build(const ConfRaw *raw, const SortedPrefixes *sorted, Arena *arena, C
     conf->model.pick = raw->pick;
     conf->model.clock_max_skew_ns = raw->clock_max_skew_ns;
     conf->objectives = raw->objectives;
+    conf->rows = raw->rows;
     conf->certificates = (ConfCertificates){.issuer = ISSUERS[raw->issuer],
                                             .lifetime_ns = raw->certificate_lifetime_ns,
                                             .renew_before_ns = raw->renew_before_ns};

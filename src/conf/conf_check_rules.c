@@ -264,7 +264,7 @@ void conf_check_dns_ttl(const ConfCheck *check)
 void conf_check_lags(const ConfCheck *check)
 {
     static const char *const SECTIONS[] = {"rows", "objects"};
-    const int64_t lags[] = {check->raw->rows_max_lag_ns, check->raw->objects_max_lag_ns};
+    const int64_t lags[] = {check->raw->rows.max_lag_ns, check->raw->objects_max_lag_ns};
     for (size_t i = 0; i < ARRAY_SIZE(lags); i++) {
         if (lags[i] <= check->raw->objectives.rpo_ns)
             continue;

@@ -172,7 +172,8 @@ typedef struct ConfRaw {
     ConfList cache_rules; // ConfRawCacheRule
     ModelPick pick;
     ConfObjectives objectives;
-    int64_t rows_max_lag_ns, objects_max_lag_ns, objects_archive_after_ns;
+    ConfRows rows;
+    int64_t objects_max_lag_ns, objects_archive_after_ns;
     ConfMoney budget;
     ConfList budget_shares; // ConfNamedNumber
     ConfList budget_alerts; // uint32_t

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// rowsd_beat: the heartbeat, on a connection and a thread of its own. It is also where writes are
+// refused and allowed again, because nothing else may delay that: while our clock is off its peers'
+// median or behind what was announced, and while this database is older than what its peers have
+// seen of it. Texts in wildcam.mesh.refused say whose refusal it is, so that a restart of the
+// daemon goes on where it was, and an operator's own refusal is left alone.
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "parse.h"
+#include "rowsd_state.h"
+
+#define STATEMENT_NS (3 * NS_PER_S)
+#define MISSED_SAID 3
+#define SETTLE_NS (10 * NS_PER_S) // so long after the start nothing is allowed without evidence
+
+#define SKEW_WORDS "the clock is "
+#define BACK_WORDS "the clock stepped back"
+#define RESTORED_WORDS "this database was restored to an earlier point"
+
+typedef struct Beater {
+    Rowsd *rowsd;
+    Mesh *mesh;
+    MeshNode *node;
+    Mono started;
+    bool federated, restored_said;
+    char refused[ROWSD_TEXT];
+} Beater;
+
+static bool begins(const char *text, const char *words)
+{
+    return strncmp(text, words, strlen(words)) == 0;
+}
+
+static int64_t number(const PGresult *result, int column)
+{
+    int64_t value = 0;
+    const char *text = PQgetvalue(result, 0, column);
+    return parse_i64(text, strlen(text), INT64_MIN, INT64_MAX, &value) < 0 ? 0 : value;
+}
+
+// What had been announced before this daemon: read before the first heartbeat.
+static int read_start(Beater *beater, Error *reterr)
+{
+    PGresult *result = NULL;
+    int r = mesh_query(beater->mesh, beater->node, "SELECT to_regclass('wildcam.mesh') IS NOT NULL",
+                       0, NULL, &result, reterr);
+    if (r < 0)
+        return r;
+    beater->federated = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    RowsdBeat *beat = &beater->rowsd->beat;
+    if (beater->federated) {
+        r = mesh_query(beater->mesh, beater->node,
+                       "SELECT announced, incarnation, coalesce(refused, '') FROM wildcam.mesh", 0,
+                       NULL, &result, reterr);
+        if (r < 0)
+            return r;
+    }
+    bool there = beater->federated && PQntuples(result) == 1;
+    rowsd_lock(beater->rowsd);
+    if (!beat->start_known || there) {
+        beat->start_safe_us = there ? number(result, 0) : 0;
+        beat->start_at = clock_wall();
+        (void)snprintf(beat->incarnation, sizeof beat->incarnation, "%s",
+                       there ? PQgetvalue(result, 0, 1) : "");
+    }
+    beat->start_known = true;
+    if (there && begins(PQgetvalue(result, 0, 2), RESTORED_WORDS))
+        beater->rowsd->restored = beater->restored_said = true;
+    rowsd_unlock(beater->rowsd);
+    if (beater->federated)
+        PQclear(result);
+    beater->federated = there;
+    return 0;
+}
+
+// Another incarnation: somebody has recovered this database; what was known of it is void.
+static void note_beat(Beater *beater, const PGresult *result)
+{
+    Rowsd *rowsd = beater->rowsd;
+    RowsdBeat *beat = &rowsd->beat;
+    rowsd_lock(rowsd);
+    beat->good++;
+    beat->missed = 0;
+    beat->at = clock_mono();
+    beat->safe_us = number(result, 0);
+    (void)snprintf(beater->refused, sizeof beater->refused, "%s", PQgetvalue(result, 0, 2));
+    bool allowed = beater->restored_said && beater->refused[0] == '\0';
+    if (strcmp(beat->incarnation, PQgetvalue(result, 0, 1)) != 0 || allowed) {
+        rowsd->restored = beater->restored_said = false;
+        beat->start_safe_us = beat->safe_us;
+        beat->start_at = clock_wall();
+        (void)snprintf(beat->incarnation, sizeof beat->incarnation, "%s", PQgetvalue(result, 0, 1));
+    }
+    rowsd_unlock(rowsd);
+}
+
+static void note_miss(Beater *beater, const Error *err)
+{
+    RowsdBeat *beat = &beater->rowsd->beat;
+    rowsd_lock(beater->rowsd);
+    beat->failed++;
+    uint32_t missed = ++beat->missed;
+    rowsd_unlock(beater->rowsd);
+    if (missed == MISSED_SAID)
+        log_warning("heartbeats missed", beater->node->region, LOG_NUMBER("missed", missed),
+                    LOG_TEXT("error", error_text(err)));
+}
+
+static int beat_once(Beater *beater, Error *reterr)
+{
+    if (beater->node->conn == NULL && mesh_reconnect(beater->mesh) == 0)
+        return error_set(reterr, ERROR_UNAVAILABLE, "%s", error_text(&beater->node->why));
+    int r = 0;
+    if (!beater->rowsd->beat.start_known || !beater->federated)
+        r = read_start(beater, reterr);
+    if (r < 0 || !beater->federated)
+        return r;
+    PGresult *result = NULL;
+    r = mesh_query(beater->mesh, beater->node,
+                   "SELECT wildcam.beat(), m.incarnation, coalesce(m.refused, '') "
+                   "FROM wildcam.mesh m",
+                   0, NULL, &result, reterr);
+    if (r < 0)
+        return r;
+    if (PQntuples(result) == 1)
+        note_beat(beater, result);
+    PQclear(result);
+    return 0;
+}
+
+static ClockJudge judge_clock(Beater *beater)
+{
+    Rowsd *rowsd = beater->rowsd;
+    int64_t skews[ROWSD_NODES];
+    uint32_t n = 0;
+    Mono now = clock_mono();
+    rowsd_lock(rowsd);
+    for (uint32_t i = 0; i < rowsd->shape.n; i++)
+        if (rowsd->probes[i].has_skew && mono_since(now, rowsd->probes[i].at) < CLOCK_FRESH_NS)
+            skews[n++] = rowsd->probes[i].skew_ns;
+    // A peer's watermark is no evidence here: it travels through the stream, which may lag.
+    clock_judge(&rowsd->beat.clock, skews, n, rowsd->settings.max_skew_ns, clock_wall(),
+                rowsd->beat.safe_us);
+    ClockJudge judge = rowsd->beat.clock;
+    rowsd_unlock(rowsd);
+    return judge;
+}
+
+static void change(Beater *beater, const char *reason)
+{
+    Error err = ERROR_INIT;
+    const char *params[] = {reason};
+    int r = reason != NULL ? mesh_query(beater->mesh, beater->node, "SELECT wildcam.refuse($1)", 1,
+                                        params, NULL, &err)
+                           : mesh_query(beater->mesh, beater->node, "SELECT wildcam.allow()", 0,
+                                        NULL, NULL, &err);
+    if (r < 0)
+        log_error("refusal not changed", beater->node->region, LOG_TEXT("error", error_text(&err)));
+    else if (reason != NULL)
+        log_warning("writes refused", beater->node->region, LOG_TEXT("reason", reason));
+    else
+        log_info("writes allowed again", beater->node->region);
+    if (r >= 0)
+        (void)snprintf(beater->refused, sizeof beater->refused, "%s", reason != NULL ? reason : "");
+    error_done(&err);
+}
+
+static void refuse_or_allow(Beater *beater)
+{
+    ClockJudge judge = judge_clock(beater);
+    rowsd_lock(beater->rowsd);
+    bool restored = beater->rowsd->restored;
+    rowsd_unlock(beater->rowsd);
+    const char *now = beater->refused;
+    char reason[ROWSD_TEXT];
+    bool ours = begins(now, SKEW_WORDS) || begins(now, BACK_WORDS);
+    if (restored) {
+        if (!begins(now, RESTORED_WORDS)) {
+            (void)snprintf(reason, sizeof reason,
+                           RESTORED_WORDS ": its peers have later changes of it; run 'wildcam rows "
+                                          "recover %s'",
+                           beater->rowsd->region);
+            change(beater, reason);
+        }
+        beater->restored_said = begins(beater->refused, RESTORED_WORDS);
+    } else if (now[0] != '\0' && !ours) {
+        return; // somebody else's
+    } else if (judge.fault == CLOCK_FAULT_SKEW && !begins(now, SKEW_WORDS)) {
+        (void)snprintf(reason, sizeof reason, SKEW_WORDS "%+lld ms off its peers (limit %lld ms)",
+                       (long long)(judge.skew_ns / NS_PER_MS),
+                       (long long)(beater->rowsd->settings.max_skew_ns / NS_PER_MS));
+        change(beater, reason);
+    } else if (judge.fault == CLOCK_FAULT_BACK && !begins(now, BACK_WORDS)) {
+        change(beater, BACK_WORDS " below what this region has announced already");
+    } else if (judge.fault == CLOCK_FAULT_NONE && ours &&
+               (judge.known || mono_since(clock_mono(), beater->started) > SETTLE_NS)) {
+        change(beater, NULL);
+    }
+}
+
+void *rowsd_beat_main(void *context)
+{
+    Rowsd *rowsd = context;
+    Beater beater = {.rowsd = rowsd, .started = clock_mono()};
+    beater.mesh = rowsd_open(rowsd, "wildcam-rows beat", UINT64_C(1) << rowsd->own, STATEMENT_NS);
+    if (beater.mesh == NULL)
+        return NULL;
+    beater.node = &beater.mesh->nodes[0];
+    Mono next = clock_mono();
+    while (rowsd_pause(rowsd, next)) {
+        if (mono_since(next, clock_mono()) > 0)
+            continue; // kicked for somebody else
+        Error err = ERROR_INIT;
+        if (beat_once(&beater, &err) < 0)
+            note_miss(&beater, &err);
+        else if (beater.federated)
+            refuse_or_allow(&beater);
+        error_done(&err);
+        next = mono_max(mono_add(next, rowsd->settings.beat_ns), clock_mono());
+    }
+    (void)mesh_free(beater.mesh);
+    return NULL;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// rowsd_probe: asks every peer once a second: its clock (between two readings of ours), the end of
+// its WAL, its slot for us, and what it has of ours. The answers tell lags in bytes, a lost slot
+// within seconds, a clock that is off, and whether our own database is older than what the peers
+// have seen of it. A peer that hangs costs its time limit once; then its connection is closed.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "log.h"
+#include "parse.h"
+#include "rowsd_state.h"
+
+#define EVERY_NS NS_PER_S
+#define STATEMENT_NS NS_PER_S
+#define STEP_NS (50 * NS_PER_MS) // our clock was set by more than that between two rounds
+#define MISSING_ROUNDS 2         // a slot is missing for so many rounds before it counts as lost
+
+static const char ASK[] =
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
+    "pg_current_wal_flush_lsn() - '0/0', s.slot_name IS NOT NULL, "
+    "coalesce(s.wal_status = 'lost', false), w.safe IS NOT NULL, w.safe, wildcam.micros(w.at) "
+    "FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1 "
+    "LEFT JOIN wildcam.watermark w ON w.node = wildcam.me() AND w.origin = $2::smallint";
+
+typedef struct Prober {
+    Rowsd *rowsd;
+    Mesh *mesh;
+    ClockFilter filters[ROWSD_NODES];
+    uint32_t missing[ROWSD_NODES]; // rounds
+    int64_t apart_ns;              // wall clock minus monotonic clock, last round
+} Prober;
+
+static int64_t number(const PGresult *result, int column)
+{
+    int64_t value = 0;
+    const char *text = PQgetvalue(result, 0, column);
+    return parse_i64(text, strlen(text), INT64_MIN, INT64_MAX, &value) < 0 ? 0 : value;
+}
+
+static void take(Prober *prober, uint32_t link, const PGresult *result, LinkProbe *probe)
+{
+    probe->reachable = true;
+    probe->head = (uint64_t)number(result, 1);
+    probe->slot = PQgetvalue(result, 0, 2)[0] == 't';
+    bool lost = !probe->slot || PQgetvalue(result, 0, 3)[0] == 't';
+    prober->missing[link] = lost ? prober->missing[link] + 1 : 0;
+    probe->slot_lost = prober->missing[link] >= MISSING_ROUNDS;
+    probe->has_mine = PQgetvalue(result, 0, 4)[0] == 't';
+    probe->mine_safe_us = number(result, 5);
+    probe->mine_at = (Wall){number(result, 6) * NS_PER_US};
+}
+
+static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot, LinkProbe *probe)
+{
+    char origin[8];
+    const char *params[] = {slot, origin};
+    Rowsd *rowsd = prober->rowsd;
+    (void)snprintf(origin, sizeof origin, "%u", rowsd->shape.origin);
+    PGresult *result = NULL;
+    Error err = ERROR_INIT;
+    Wall before = clock_wall();
+    int r = node->conn != NULL ? mesh_query(prober->mesh, node, ASK, 2, params, &result, &err)
+                               : ERROR_UNAVAILABLE;
+    Wall after = clock_wall();
+    *probe = (LinkProbe){.asked = true, .at = clock_mono()};
+    if (r >= 0) {
+        take(prober, link, result, probe);
+        clock_filter_add(&prober->filters[link], probe->at, before,
+                         (Wall){number(result, 0) * NS_PER_US}, after);
+        PQclear(result);
+    } else {
+        prober->missing[link] = 0;
+        // Its server answers although its part of the mesh is not there yet.
+        probe->reachable = node->conn != NULL;
+        (void)snprintf(probe->why, sizeof probe->why, "%s",
+                       err.text != NULL ? error_text(&err) : error_text(&node->why));
+    }
+    ClockSample best = {{0}, 0, 0};
+    probe->has_skew = clock_filter_best(&prober->filters[link], probe->at, &best);
+    probe->skew_ns = best.skew_ns;
+    probe->trip_ns = best.trip_ns;
+    error_done(&err);
+}
+
+// A peer had a later point of us before our first heartbeat than we had ourselves.
+static void compare(Prober *prober, const char *region, const LinkProbe *probe)
+{
+    Rowsd *rowsd = prober->rowsd;
+    const RowsdBeat *beat = &rowsd->beat;
+    if (!probe->has_mine || !beat->start_known || rowsd->restored || rowsd->fresh)
+        return;
+    int64_t skew = probe->has_skew ? probe->skew_ns : 0;
+    if (probe->mine_safe_us <= beat->start_safe_us || probe->mine_at.ns + skew >= beat->start_at.ns)
+        return;
+    if (beat->start_safe_us == 0)
+        rowsd->fresh = true;
+    else
+        rowsd->restored = true;
+    log_warning(rowsd->fresh ? "own database is new, its rows come from the peers"
+                             : "own database is older than its peers know it",
+                region, LOG_NUMBER("own_safe_us", beat->start_safe_us),
+                LOG_NUMBER("peer_safe_us", probe->mine_safe_us));
+}
+
+static void watch_own_clock(Prober *prober)
+{
+    int64_t apart = clock_wall().ns - clock_mono().ns;
+    if (llabs(apart - prober->apart_ns) > STEP_NS)
+        for (uint32_t i = 0; i < ROWSD_NODES; i++)
+            clock_filter_clear(&prober->filters[i]);
+    prober->apart_ns = apart;
+}
+
+static void probe_all(Prober *prober)
+{
+    Rowsd *rowsd = prober->rowsd;
+    watch_own_clock(prober);
+    (void)mesh_reconnect(prober->mesh);
+    uint32_t n = rowsd->shape.n; // fixed since the start
+    for (uint32_t i = 0; i < n && !rowsd_stopping(rowsd); i++) {
+        const RowsdLink *link = &rowsd->shape.links[i];
+        MeshNode *node = mesh_find(prober->mesh, link->region);
+        LinkProbe probe;
+        ask(prober, i, node, link->in_name, &probe);
+        rowsd_lock(rowsd);
+        bool before = rowsd->probes[i].reachable, asked = rowsd->probes[i].asked;
+        rowsd->probes[i] = probe;
+        compare(prober, link->region, &probe);
+        rowsd_unlock(rowsd);
+        if (probe.reachable && !before)
+            log_info("peer answers", link->region);
+        else if (!probe.reachable && (before || !asked))
+            log_warning("peer does not answer", link->region, LOG_TEXT("error", probe.why));
+    }
+}
+
+void *rowsd_probe_main(void *context)
+{
+    Rowsd *rowsd = context;
+    Prober *prober = alloc_zeroed(1, sizeof *prober);
+    if (prober == NULL) {
+        log_error("no memory", "probe");
+        return NULL;
+    }
+    prober->rowsd = rowsd;
+    uint64_t all = rowsd->conf->model.n_regions >= 64
+                       ? UINT64_MAX
+                       : (UINT64_C(1) << rowsd->conf->model.n_regions) - 1;
+    prober->mesh =
+        rowsd_open(rowsd, "wildcam-rows probe", all & ~(UINT64_C(1) << rowsd->own), STATEMENT_NS);
+    Mono next = clock_mono();
+    while (prober->mesh != NULL && rowsd_pause(rowsd, next)) {
+        if (mono_since(next, clock_mono()) > 0)
+            continue;
+        probe_all(prober);
+        next = mono_max(mono_add(next, EVERY_NS), clock_mono());
+    }
+    (void)mesh_free(prober->mesh);
+    free(prober);
+    return NULL;
+}

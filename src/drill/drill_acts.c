@@ -13,6 +13,7 @@
 #include "files.h"
 #include "fleet_edit.h"
 #include "layout.h"
+#include "owned.h"
 
 #define PUSH_NS (300 * NS_PER_S)
 #define CONFIG_MAX ((size_t)4 << 20)
@@ -69,21 +70,18 @@ int act_wish(Drill *drill)
 // DIR/drills/config-RUN/, removed at the end.
 static int make_folder(Drill *drill)
 {
-    char name[64];
-    (void)snprintf(name, sizeof name, "drills/config-%016" PRIx64, random_u64());
-    LayoutPath path = layout_dir(drill->options->dir, name);
-    (void)snprintf(drill->folder, sizeof drill->folder, "%s", path.text);
-    int r = undo_add(drill->undo, drill->reterr, "remove %s", path.text);
-    return r < 0 ? r : files_make_dirs(path.text, 0755, drill->reterr);
+    (void)snprintf(drill->folder, sizeof drill->folder, "drills/config-%016" PRIx64, random_u64());
+    int r = undo_add(drill->undo, drill->reterr, "remove %s", drill->folder);
+    return r < 0 ? r : owned_make_dir(drill->options->dir, drill->folder, drill->reterr);
 }
 
-static int write_config(Drill *drill, const char *name, const Buf *text, LayoutPath *ret_path)
+static int write_config(Drill *drill, const char *name, const Buf *text, LayoutPath *ret_name)
 {
     int r = buf_check(text);
     if (r < 0)
         return error_set(drill->reterr, r, "configuration: out of memory");
-    (void)snprintf(ret_path->text, sizeof ret_path->text, "%.900s/%s", drill->folder, name);
-    return files_replace(ret_path->text, text->data, text->len, NULL, drill->reterr);
+    (void)snprintf(ret_name->text, sizeof ret_name->text, "%.900s/%s", drill->folder, name);
+    return owned_replace(drill->options->dir, ret_name->text, text->data, text->len, drill->reterr);
 }
 
 // The running configuration with other values; `capacity` NULL: as it is.
@@ -92,7 +90,7 @@ static int edit_config(Drill *drill, const char *capacity, const char *peak, con
 {
     char *old CLEANUP(free_textp) = NULL, generation[16];
     size_t len;
-    int r = files_read(drill->options->fleet, CONFIG_MAX, &old, &len, drill->reterr);
+    int r = owned_read(drill->options->dir, "fleet.yaml", CONFIG_MAX, &old, &len, drill->reterr);
     if (r < 0)
         return r;
     Buf one CLEANUP(buf_done) = BUF_INIT(0), two CLEANUP(buf_done) = BUF_INIT(0),
@@ -157,7 +155,8 @@ int act_push_bad(Drill *drill)
     int code;
     Mono begun = clock_mono();
     if ((r = undo_add(drill->undo, drill->reterr, "back")) < 0 ||
-        (r = push(drill, bad.text, region, &code, &output)) < 0 ||
+        (r = push(drill, layout_dir(drill->options->dir, bad.text).text, region, &code, &output)) <
+            0 ||
         (r = undo_forget(drill->undo, 1, drill->reterr)) < 0)
         return r;
     json_t *root = json_loads(buf_text(&output), 0, NULL);

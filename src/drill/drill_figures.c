@@ -14,11 +14,6 @@ static double get_rto(const DrillReport *report, const DrillScope *scope)
     return report->rto_plan_ms;
 }
 
-static double get_none(const DrillReport *report, const DrillScope *scope)
-{
-    return FIGURE_NONE; // nothing measures it yet
-}
-
 static double get_failover(const DrillReport *report, const DrillScope *scope)
 {
     if (report->rto_plan_ms < 0)
@@ -143,6 +138,21 @@ static double get_config_back(const DrillReport *report, const DrillScope *scope
     return report->config_back_ms;
 }
 
+static double get_rpo(const DrillReport *report, const DrillScope *scope)
+{
+    return report->rpo_ms;
+}
+
+static double get_converged(const DrillReport *report, const DrillScope *scope)
+{
+    return report->converged_ms;
+}
+
+static double get_rows_differ(const DrillReport *report, const DrillScope *scope)
+{
+    return report->rows_differ;
+}
+
 static double get_replaced(const DrillReport *report, const DrillScope *scope)
 {
     return report->programs_replaced;
@@ -154,7 +164,7 @@ static const struct {
     bool at_least;
 } FIGURES[FIGURE_MAX] = {
     [FIGURE_RTO] = {"rto", "ms", get_rto, false},
-    [FIGURE_RPO] = {"rpo", "ms", get_none, false},
+    [FIGURE_RPO] = {"rpo", "ms", get_rpo, false},
     [FIGURE_FAILOVER] = {"failover", "ms", get_failover, false},
     [FIGURE_AVAILABILITY] = {"availability", "%", get_availability, true},
     [FIGURE_WORST] = {"worst_request", "ms", get_worst, false},
@@ -181,6 +191,8 @@ static const struct {
     [FIGURE_CLASS_BACK] = {"class_back_ms", "ms", get_class_back, false},
     [FIGURE_CAPACITY] = {"capacity_peak_ppm", "ppm", get_capacity, false},
     [FIGURE_CONFIG_BACK] = {"config_back_ms", "ms", get_config_back, false},
+    [FIGURE_CONVERGED] = {"converged_ms", "ms", get_converged, false},
+    [FIGURE_ROWS_DIFFER] = {"rows_differ", "", get_rows_differ, false},
     [FIGURE_REPLACED] = {"programs_replaced", "", get_replaced, true},
 };
 
@@ -236,6 +248,7 @@ static void judge_fleet(Judgement *judgement, const DrillRow *row, const ConfObj
         {FIGURE_FAILED, limits->failed_idempotent},
         {FIGURE_DUPLICATED, 0},
         {FIGURE_LOST, 0},
+        {FIGURE_ROWS_DIFFER, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         if ((row->fleet_limits >> all[i].figure & 1) != 0 &&

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "drill_rows.h"
 #include "drill_state.h"
 #include "files.h"
 #include "layout.h"
@@ -12,7 +13,8 @@
 #define LOG_MAX ((size_t)2 << 30)
 #define GRACE_NS (6 * NS_PER_S) // after healing, a verdict may still come from what was seen before
 
-int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t *ret_acknowledged)
+int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t *ret_acknowledged,
+                     Wall *ret_oldest)
 {
     LayoutPath path = layout_dir(drill->options->dir, "cameras.ledger");
     Ledger ledger;
@@ -26,6 +28,7 @@ int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t 
     if (r < 0)
         return r;
     *ret_lost = (double)found.lost;
+    *ret_oldest = found.oldest_lost;
     *ret_acknowledged = found.acknowledged;
     return 0;
 }
@@ -261,8 +264,11 @@ int drill_measure(Drill *drill)
     report->edge_surviving = edge_counters_between(&drill->before, &drill->after, all & ~dead);
     report->edge_dead = edge_counters_between(&drill->before, &drill->after, dead);
     drill_say("checking every acknowledged write");
-    r = drill_count_lost(drill, all, &report->lost_after_heal, &report->acknowledged);
+    Wall oldest;
+    r = drill_count_lost(drill, all, &report->lost_after_heal, &report->acknowledged, &oldest);
     uint64_t duplicates;
+    if (r == 0 && report->converged_ms != FIGURE_NONE) // else they are not federated
+        r = drill_compare_rows(drill);
     if (r == 0)
         r = verify_duplicates(drill->options->conf, drill->options->dir, all, drill->run,
                               &duplicates, drill->reterr);

@@ -11,7 +11,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "files.h"
-#include "layout.h"
+#include "owned.h"
 
 // DIR/drills/2026-11-23T14-00-00Z-provider-down.json; the name sorts by time.
 static int store(const DrillOptions *options, const DrillResult *result, Error *reterr)
@@ -23,28 +23,22 @@ static int store(const DrillOptions *options, const DrillResult *result, Error *
             *c = '-';
     }
     (void)snprintf(name, sizeof name, "drills/%s-%s.json", at, result->report.name);
-    LayoutPath folder = layout_dir(options->dir, "drills"), path = layout_dir(options->dir, name);
     Buf line CLEANUP(buf_done) = BUF_INIT(0);
     buf_printf(&line, "%s\n", buf_text(&result->json));
     int r = buf_check(&line);
-    if (r < 0 || (r = files_make_dirs(folder.text, 0755, reterr)) < 0 ||
-        (r = files_replace(path.text, line.data, line.len, NULL, reterr)) < 0)
+    if (r < 0 || (r = owned_replace(options->dir, name, line.data, line.len, reterr)) < 0)
         return error_wrap(reterr, r, "store the report");
-    (void)fprintf(stderr, "drill: report in %s\n", path.text);
+    (void)fprintf(stderr, "drill: report in %s/%s\n", options->dir, name);
     return 0;
 }
 
-// One drill at a time breaks a fleet. The guard of a killed drill keeps the lock until all is
-// undone.
+// One drill at a time breaks a fleet. The keeper and the guard of a killed drill keep the lock
+// until all is healed and undone.
 static int lock(const char *dir, int *ret_fd, Error *reterr)
 {
-    LayoutPath folder = layout_dir(dir, "drills");
-    int r = files_make_dirs(folder.text, 0755, reterr);
-    if (r < 0)
-        return r;
-    *ret_fd = open(folder.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret_fd = owned_open_drills(dir, reterr);
     if (*ret_fd < 0)
-        return error_errno(reterr, errno, "%s", folder.text);
+        return *ret_fd;
     if (flock(*ret_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     return error_set(reterr, ERROR_RUNNING, "another drill runs on the fleet in '%s'", dir);
@@ -59,7 +53,9 @@ int drill_one(const DrillOptions *options, DrillResult **ret_result, Error *rete
     int r = drill_possible(options->row, reterr);
     if (r < 0 || (r = lock(options->dir, &locked, reterr)) < 0)
         return r;
-    if ((r = drill_run(options, &result->report, reterr)) < 0)
+    DrillOptions held = *options;
+    held.lock = locked;
+    if ((r = drill_run(&held, &result->report, reterr)) < 0)
         return error_wrap(reterr, r, "drill '%s'", options->row->name);
     result->n_objectives =
         drill_objectives(&result->report, options->row, &options->conf->objectives,

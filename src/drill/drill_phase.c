@@ -83,6 +83,21 @@ static void begin_scope(Drill *drill, Mono now)
         drill->away_since = now;
 }
 
+// What survivors lack now is what a loss for good would cost.
+static int measure_loss(Drill *drill)
+{
+    DrillReport *report = drill->report;
+    uint64_t survivors = drill_all_regions(drill) & ~drill->options->regions, ignored;
+    Wall oldest;
+    int r = drill_count_lost(drill, survivors, &report->lost_now, &ignored, &oldest);
+    if (r < 0)
+        return r;
+    Wall fault = {clock_wall().ns - mono_since(clock_mono(), drill->fault)};
+    report->rpo_ms =
+        report->lost_now > 0 && oldest.ns < fault.ns ? (double)(fault.ns - oldest.ns) / 1e6 : 0;
+    return 0;
+}
+
 static int run_phase(Drill *drill)
 {
     const DrillPhase *phase = running(drill);
@@ -99,10 +114,8 @@ static int run_phase(Drill *drill)
         r = by_turns(drill, begin, length_ns);
     else if (r == 0)
         r = wait_until(drill, begin, length_ns);
-    uint64_t ignored;
     if (r == 0 && drill->row->blind && drill->row->edges_die)
-        r = drill_count_lost(drill, drill_all_regions(drill) & ~options->regions,
-                             &drill->report->lost_now, &ignored);
+        r = measure_loss(drill);
     if (r == 0)
         drill_say("healing");
     drill->healed = clock_mono();

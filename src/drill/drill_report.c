@@ -196,8 +196,10 @@ void drill_report_json(const DrillReport *report, const DrillObjective *objectiv
     put_latency(out, &report->whole);
     put_figure(out, "rto_edge_ms", report->rto_edge_ms);
     put_figure(out, "rto_plan_ms", report->rto_plan_ms);
-    buf_add_text(out, ",\"rto_dns_ms\":null,\"rto_client_ms\":null,\"rpo_ms\":null,"
-                      "\"converged_ms\":null");
+    put_figure(out, "rpo_ms", report->rpo_ms);
+    put_figure(out, "converged_ms", report->converged_ms);
+    put_figure(out, "rows_differ", report->rows_differ);
+    buf_add_text(out, ",\"rto_dns_ms\":null,\"rto_client_ms\":null");
     put_figure(out, "recovered_ms", report->recovered_ms);
     buf_add_text(out, ",\"not_recovered\":");
     buf_add_json_string(out, report->not_recovered);

@@ -13,6 +13,7 @@
 #include "agents_ask.h"
 #include "alloc.h"
 #include "clock.h"
+#include "drill_rows.h"
 #include "drill_state.h"
 #include "files.h"
 #include "layout.h"
@@ -58,12 +59,13 @@ static int settle(Drill *drill)
 static int prepare(Drill *drill)
 {
     const DrillOptions *options = drill->options;
-    const FaultOptions fault_options = {options->dir, options->conf, options->ask};
+    const FaultOptions fault_options = {options->dir, options->conf, options->ask, options->lock};
     int r = reset_flaps(drill, "before");
     if (r < 0 || (r = settle(drill)) < 0)
         return r;
     if ((r = undo_new(options->dir, drill->model, options->ask, &drill->undo, drill->reterr)) < 0 ||
-        (r = fault_keeper_new(&fault_options, &drill->keeper, drill->reterr)) < 0)
+        (r = fault_keeper_new(&fault_options, &drill->keeper, drill->reterr)) < 0 ||
+        (r = undo_after(drill->undo, fault_keeper_pid(drill->keeper), drill->reterr)) < 0)
         return r;
     if (drill->row->prepare != NULL && (r = drill->row->prepare(drill)) < 0)
         return r;
@@ -106,6 +108,8 @@ static int wait_recovery(Drill *drill)
     int r = 0;
     drill_say("waiting for everything to be back");
     if (drill->row->ask_intents && (r = drill_wait_intents(drill, INTENTS_MAX_NS)) < 0)
+        return r;
+    if ((r = drill_wait_converged(drill)) < 0)
         return r;
     if (drill->row->reset_after && (r = reset_flaps(drill, "after")) < 0)
         return r;
@@ -201,6 +205,9 @@ static void init_report(Drill *drill)
         .duplicated_writes = FIGURE_NONE,
         .lost_now = FIGURE_NONE,
         .lost_after_heal = FIGURE_NONE,
+        .rpo_ms = FIGURE_NONE,
+        .converged_ms = FIGURE_NONE,
+        .rows_differ = FIGURE_NONE,
         .rto_edge_ms = FIGURE_NONE,
         .rto_plan_ms = FIGURE_NONE,
         .recovered_ms = FIGURE_NONE,

@@ -29,6 +29,7 @@ typedef struct DrillOptions {
     int64_t deadline_ns;            // for everything to be back
     bool long_form;
     DrillAsk *ask;
+    int lock; // of the fleet, for whoever heals; 0: none
 } DrillOptions;
 
 int drill_run(const DrillOptions *options, DrillReport *ret_report, Error *reterr) MUST_CHECK;

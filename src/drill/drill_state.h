@@ -98,8 +98,9 @@ int drill_wait_intents(Drill *drill, int64_t most_ns) MUST_CHECK;
 // The run's id, from the first frame of the request log.
 int drill_find_run(Drill *drill) MUST_CHECK;
 // How many acknowledged writes of this run cannot be read in these regions.
-int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost,
-                     uint64_t *ret_acknowledged) MUST_CHECK;
+// *ret_oldest: when the first of them was acknowledged; nothing of use without one.
+int drill_count_lost(Drill *drill, uint64_t regions, double *ret_lost, uint64_t *ret_acknowledged,
+                     Wall *ret_oldest) MUST_CHECK;
 void drill_read_counters(const Drill *drill, EdgeCounters *counters);
 // Everything that is known only afterwards.
 int drill_measure(Drill *drill) MUST_CHECK;

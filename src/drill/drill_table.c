@@ -5,19 +5,22 @@
 #include <string.h>
 
 #include "drill_acts.h"
+#include "drill_rows.h"
 #include "instant.h"
 #include "model.h"
 
 #define S NS_PER_S
 #define MIN (60 * NS_PER_S)
 #define BIT(figure) (UINT32_C(1) << (figure))
-#define WRITES_KEPT (BIT(FIGURE_DUPLICATED) | BIT(FIGURE_LOST))
+#define WRITES_KEPT (BIT(FIGURE_DUPLICATED) | BIT(FIGURE_LOST) | BIT(FIGURE_ROWS_DIFFER))
 #define SURVIVORS_SERVED (WRITES_KEPT | BIT(FIGURE_WORST) | BIT(FIGURE_FIRST_TRY))
 #define ALL_SERVED (SURVIVORS_SERVED | BIT(FIGURE_AVAILABILITY) | BIT(FIGURE_FAILED))
 #define TURNED_AWAY (BIT(FIGURE_RTO) | BIT(FIGURE_RPO) | BIT(FIGURE_FAILOVER))
 
 #define HANG_PLAN_MS 2500 // what the probes promise: silence is less than proof
 #define KILL_PLAN_MS 1000
+#define CONVERGED_MS 10000       // the guide's lag of 5 to 10 seconds
+#define CONVERGED_EMPTY_MS 60000 // everything was copied first
 
 #define FAULT(...)                                                                                 \
     {                                                                                              \
@@ -50,6 +53,22 @@ const DrillRow DRILLS[] = {
          {{.name = "killed", .faults = {BREAK(FAULT_KILL)}, .until = UNTIL_AWAY, .may_fall = true}},
      .n_phases = 1,
      .limits = {{FIGURE_PLAN, KILL_PLAN_MS, 0}, {FIGURE_WRONG, 0, 0}}},
+    {.name = "database-lost",
+     .usage = "--region REGION",
+     .help = "SIGKILL of a whole region, and its database is deleted: it comes back empty",
+     .who = WHO_REGION,
+     .edges_die = true,
+     .blind = true,
+     .fleet_limits = (ALL_SERVED & ~BIT(FIGURE_LOST)) | TURNED_AWAY, // the loss is the RPO
+     .phases = {{.name = "deleted",
+                 .faults = {BREAK(FAULT_KILL)},
+                 .until = UNTIL_AWAY,
+                 .may_fall = true,
+                 .act = act_delete_database}},
+     .n_phases = 1,
+     .limits = {{FIGURE_PLAN, KILL_PLAN_MS, 0},
+                {FIGURE_WRONG, 0, 0},
+                {FIGURE_CONVERGED, CONVERGED_EMPTY_MS, 0}}},
     {.name = "provider-hang",
      .usage = "--provider CLOUD",
      .help = "SIGSTOP of a whole cloud: it accepts connections and says nothing",
@@ -213,17 +232,18 @@ const DrillRow DRILLS[] = {
      .limits = {{FIGURE_WRONG, 0, 0}, {FIGURE_INTENTS, 2000, 0}, {FIGURE_VERDICTS, 6000, 0}}},
     {.name = "split-brain",
      .usage = "",
-     .help = "every cloud cut from every other one, writes and wishes on all sides",
+     .help = "every cloud cut from every other one, wishes and the same rows on all sides",
      .who = WHO_NOBODY,
      .ask_intents = true,
      .fleet_limits = ALL_SERVED,
      .phases = {{.name = "cut",
                  .faults = {FAULT(.kind = FAULT_CUT, .a = SIDE_EACH_CLOUD)},
                  .short_ns = 15 * S,
-                 .act = act_wish}},
+                 .act = act_disagree}},
      .n_phases = 1,
      .limits = {{FIGURE_TAKEN_DOWN, 0, 0},
                 {FIGURE_WRONG, 0, 0},
+                {FIGURE_CONVERGED, CONVERGED_MS, 0},
                 {FIGURE_INTENTS, 2000, 0},
                 {FIGURE_VERDICTS, 6000, 0}}},
     {.name = "flap",

@@ -101,6 +101,8 @@ typedef enum DrillFigure {
     FIGURE_CAPACITY,
     FIGURE_CONFIG_BACK,
     FIGURE_REPLACED,
+    FIGURE_CONVERGED,
+    FIGURE_ROWS_DIFFER,
     FIGURE_MAX,
 } DrillFigure;
 

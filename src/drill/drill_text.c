@@ -112,6 +112,9 @@ static void text_figures(Buf *out, const DrillReport *report)
     text_figure(out, "writes acknowledged", (double)report->acknowledged, "");
     text_figure(out, "not readable during the fault", report->lost_now, "");
     text_figure(out, "not readable after healing", report->lost_after_heal, "");
+    text_figure(out, "oldest write that survivors lacked", report->rpo_ms, "ms");
+    text_figure(out, "every region has everything after", report->converged_ms, "ms");
+    text_figure(out, "regions with other rows at the end", report->rows_differ, "");
     text_figure(out, "stored under two keys", report->duplicated_writes, "");
 }
 

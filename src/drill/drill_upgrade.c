@@ -19,20 +19,20 @@
 #include "drill_state.h"
 #include "files.h"
 #include "layout.h"
+#include "owned.h"
 
 #define COMMAND_NS (60 * NS_PER_S)
 #define LOOK_NS (50 * NS_PER_MS)
 #define NAMES 24
 
-static int copy_file(const char *from, const char *to, Error *reterr)
+static int copy_file(const char *from, const char *dir, const char *to, Error *reterr)
 {
     int in CLEANUP(fd_closep) = open(from, O_RDONLY | O_CLOEXEC), out CLEANUP(fd_closep) = -1;
     struct stat st;
     if (in < 0 || fstat(in, &st) < 0)
         return error_errno(reterr, errno, "copy '%s'", from);
-    out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-    if (out < 0)
-        return error_errno(reterr, errno, "copy to '%s'", to);
+    if ((out = owned_create(dir, to, 0755, reterr)) < 0)
+        return out;
     for (off_t at = 0; at < st.st_size;) {
         ssize_t n = sendfile(out, in, &at, (size_t)(st.st_size - at));
         if (n <= 0)
@@ -50,7 +50,7 @@ static bool belongs(const char *name)
            (len > 3 && strcmp(name + len - 3, ".so") == 0);
 }
 
-static int copy_build(Drill *drill)
+static int copy_build(Drill *drill, const char *name)
 {
     LayoutPath agent;
     int r = layout_program("wildcam-agent", &agent, drill->reterr);
@@ -64,9 +64,9 @@ static int copy_build(Drill *drill)
         char from[LAYOUT_PATH_MAX + 300], to[LAYOUT_PATH_MAX + 300];
         struct stat st;
         (void)snprintf(from, sizeof from, "%s/%s", agent.text, entry->d_name);
-        (void)snprintf(to, sizeof to, "%s/%s", drill->folder, entry->d_name);
+        (void)snprintf(to, sizeof to, "%s/%s", name, entry->d_name);
         if (belongs(entry->d_name) && stat(from, &st) == 0 && S_ISREG(st.st_mode))
-            r = copy_file(from, to, drill->reterr);
+            r = copy_file(from, drill->options->dir, to, drill->reterr);
     }
     (void)closedir(folder);
     return r;
@@ -190,10 +190,10 @@ int act_prepare_upgrade(Drill *drill)
     (void)snprintf(name, sizeof name, "drills/build-%016" PRIx64, random_u64());
     LayoutPath path = layout_dir(drill->options->dir, name);
     (void)snprintf(drill->folder, sizeof drill->folder, "%s", path.text);
-    int r = undo_add(drill->undo, drill->reterr, "remove %s", path.text);
+    int r = undo_add(drill->undo, drill->reterr, "remove %s", name);
     if (r == 0)
-        r = files_make_dirs(path.text, 0755, drill->reterr);
-    return r < 0 ? r : copy_build(drill);
+        r = owned_make_dir(drill->options->dir, name, drill->reterr);
+    return r < 0 ? r : copy_build(drill, name);
 }
 
 int act_upgrade(Drill *drill)

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +24,7 @@
 #include "control_answer.h"
 #include "files.h"
 #include "layout.h"
+#include "owned.h"
 
 #define ASK_NS (60 * NS_PER_S)
 #define PUSH_NS (90 * NS_PER_S) // until the fleet takes a configuration again
@@ -35,6 +38,7 @@ typedef struct Guard {
     const char *dir;
     const Model *model;
     DrillAsk *ask;
+    int keeper; // a pidfd; -1: none
     uint32_t n;
     char lines[UNDO_LINES][UNDO_LINE];
 } Guard;
@@ -101,14 +105,14 @@ int undo_give_config(const char *dir, const Model *model, DrillAsk *ask, const c
 {
     char *bytes CLEANUP(free_textp) = NULL;
     size_t len;
-    int r = files_read(file, BOUND_CONF_BYTES, &bytes, &len, reterr);
+    int r = owned_read(dir, file, BOUND_CONF_BYTES, &bytes, &len, reterr);
     if (r < 0)
         return r;
-    LayoutPath path = layout_dir(dir, "fleet.yaml");
-    r = files_replace(path.text, bytes, len, NULL, reterr);
+    r = owned_replace(dir, "fleet.yaml", bytes, len, reterr);
     for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
-        path = layout_region(dir, model->regions[i].name, "fleet.yaml");
-        r = files_replace(path.text, bytes, len, NULL, reterr);
+        char name[BOUND_NAME + 16];
+        (void)snprintf(name, sizeof name, "%s/fleet.yaml", model->regions[i].name);
+        r = owned_replace(dir, name, bytes, len, reterr);
     }
     for (uint32_t i = 0; r == 0 && i < model->n_regions; i++) {
         char command[256], *answer CLEANUP(free_textp) = NULL;
@@ -129,13 +133,23 @@ static int do_line(const Guard *guard, const char *line, Error *reterr)
     if (strcmp(line, "back") == 0)
         return undo_back(guard, reterr);
     if (strncmp(line, "remove ", 7) == 0)
-        return files_remove_tree(line + 7, reterr);
+        return owned_remove_tree(guard->dir, line + 7, reterr);
     return error_set(reterr, ERROR_FORMAT, "unknown");
+}
+
+// A keeper heals with deadlines of its own. One that somebody has stopped is waited for: what it
+// holds is broken, and only it can tell when that is over.
+static void wait_for_keeper(int keeper)
+{
+    struct pollfd ended = {.fd = keeper, .events = POLLIN};
+    while (keeper >= 0 && poll(&ended, 1, -1) < 0 && errno == EINTR)
+        continue;
 }
 
 static int go_back(Guard *guard)
 {
     int failed = 0;
+    wait_for_keeper(guard->keeper);
     while (guard->n > 0) {
         const char *line = guard->lines[--guard->n];
         Error err CLEANUP(error_done) = ERROR_INIT;
@@ -161,7 +175,10 @@ static NORETURN void guard_main(Guard *guard, int socket)
         if (len <= 0)
             _exit(go_back(guard));
         packet[len] = '\0';
-        if (strncmp(packet, "forget ", 7) == 0) {
+        if (strncmp(packet, "after ", 6) == 0) {
+            guard->keeper = pidfd_open((pid_t)strtol(packet + 6, NULL, 10), 0);
+            packet[0] = guard->keeper < 0 ? '!' : '+';
+        } else if (strncmp(packet, "forget ", 7) == 0) {
             unsigned long n = strtoul(packet + 7, NULL, 10);
             guard->n -= n < guard->n ? (uint32_t)n : guard->n;
         } else if (guard->n < UNDO_LINES) {
@@ -184,7 +201,7 @@ int undo_new(const char *dir, const Model *model, DrillAsk *ask, Undo **ret_undo
     else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         r = error_errno(reterr, errno, "socketpair");
     if (r == 0) {
-        *guard = (Guard){.dir = dir, .model = model, .ask = ask};
+        *guard = (Guard){.dir = dir, .model = model, .ask = ask, .keeper = -1};
         undo->socket = pair[0];
         undo->guard = fork();
         if (undo->guard == 0) {
@@ -235,6 +252,13 @@ int undo_forget(Undo *undo, uint32_t n, Error *reterr)
 {
     char line[32];
     int len = snprintf(line, sizeof line, "forget %u", n);
+    return tell(undo, line, (size_t)len, reterr);
+}
+
+int undo_after(Undo *undo, pid_t pid, Error *reterr)
+{
+    char line[32];
+    int len = snprintf(line, sizeof line, "after %ld", (long)pid);
     return tell(undo, line, (size_t)len, reterr);
 }
 

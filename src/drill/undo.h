@@ -5,11 +5,13 @@
 //
 //   ask COMMAND    to the supervisor
 //   wish JSON      a wish, to the first agent that takes it
-//   config FILE    a fleet.yaml, to every region at once
+//   config NAME    a fleet.yaml in DIR, to every region at once
 //   back           `wildcam config push --back`
-//   remove PATH    a folder with everything in it
+//   remove NAME    a folder of DIR with everything in it
 #pragma once
 #include "drill.h"
+#include <sys/types.h>
+
 #include "model.h"
 
 typedef struct Undo Undo;
@@ -23,6 +25,9 @@ int undo_new(const char *dir, const Model *model, DrillAsk *ask, Undo **ret_undo
 int undo_add(Undo *undo, Error *reterr, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 // The newest n lines are done already.
 int undo_forget(Undo *undo, uint32_t n, Error *reterr) MUST_CHECK;
+// Nothing is undone before this process has ended: the keeper of the faults, so that whoever is
+// asked answers again and the guard, which holds the drill's lock, is the last one.
+int undo_after(Undo *undo, pid_t pid, Error *reterr) MUST_CHECK;
 // Every region runs this fleet.yaml from now on, all at the same moment: what a push, one region
 // after the other, could not do without plans that are wrong in between.
 int undo_give_config(const char *dir, const Model *model, DrillAsk *ask, const char *file,

@@ -13,6 +13,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "conf.h"
 #include "error.h"
@@ -59,6 +60,7 @@ typedef struct FaultOptions {
     const char *dir; // absolute state folder of a running fleet
     const Conf *conf;
     FaultAsk *ask;
+    int lock; // a descriptor that the keeper keeps open until all is healed; 0: none
 } FaultOptions;
 
 typedef struct FaultKeeper FaultKeeper;
@@ -81,6 +83,7 @@ int fault_change(FaultKeeper *keeper, uint32_t id, int64_t value, Error *reterr)
 int fault_end(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr) MUST_CHECK;
 // Readable when the keeper has ended before it was told to: somebody killed it. Not to be read.
+pid_t fault_keeper_pid(const FaultKeeper *keeper);
 int fault_keeper_fd(const FaultKeeper *keeper);
 // Ends and undoes everything, newest first, and waits until that is done; takes NULL.
 // What could not be healed is said on stderr, and then this is ERROR_UNAVAILABLE.

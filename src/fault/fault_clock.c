@@ -117,13 +117,13 @@ static int find_program(const FaultHeld *held, const char *region, int64_t *ret_
     if (r < 0)
         return r;
     const json_t *program = control_status_program(status, region, program_of(held));
-    pid_t init = (pid_t)json_integer_value(
-        json_object_get(control_status_region(status, region), "init_pid"));
-    *ret_inner = json_integer_value(json_object_get(program, "pid"));
-    if (program == NULL)
+    pid_t init = 0;
+    *ret_inner = control_status_pid(program, "pid");
+    r = fault_status_init(held, status, region, &init, reterr);
+    if (r == 0 && program == NULL)
         r = error_set(reterr, ERROR_NOT_FOUND, "region '%s' has no program '%s'", region,
                       program_of(held));
-    else if (init <= 0 || *ret_inner <= 0)
+    else if (r == 0 && (init <= 0 || *ret_inner <= 0))
         r = error_set(reterr, ERROR_CONFLICT, "'%s' of region '%s' does not run", program_of(held),
                       region);
     json_decref(status);

@@ -57,12 +57,13 @@ static int find_server(const FaultHeld *held, const char *region, pid_t *ret_sup
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    const json_t *view = control_status_region(status, region);
-    pid_t init = (pid_t)json_integer_value(json_object_get(view, "init_pid")), server = 0;
-    pid_t inner = (pid_t)json_integer_value(
-        json_object_get(control_status_program(status, region, SERVER), "pid"));
-    *ret_supervisor = (pid_t)json_integer_value(json_object_get(status, "pid"));
+    pid_t init = 0, server = 0;
+    pid_t inner = control_status_pid(control_status_program(status, region, SERVER), "pid");
+    *ret_supervisor = control_status_pid(status, "pid");
+    r = fault_status_init(held, status, region, &init, reterr);
     json_decref(status);
+    if (r < 0)
+        return r;
     if (init <= 0 || inner <= 0) {
         r = error_set(reterr, ERROR_CONFLICT, "region '%s' has no database that runs here", region);
         return error_hint(reterr, r, "Start it; a database elsewhere is not for local faults.");
@@ -82,6 +83,18 @@ static int wait_over(const FaultHeld *held, DiskPlace *place, Error *reterr)
     return fault_wait(held, is_over, place, "every process of the region has gone", reterr);
 }
 
+// Copies have no deadline but that they go on; what comes after has the time that it had.
+static int paced(FaultHeld *held, const DiskPlace *place, pid_t supervisor, bool back,
+                 Error *reterr)
+{
+    FaultPace pace = fault_pace_new(FAULT_STALL_NS, held->socket, held->request);
+    Mono begin = clock_mono();
+    int r = back ? disk_place_recover(place, supervisor, &pace, reterr)
+                 : disk_place_move(place, &pace, reterr);
+    held->deadline = mono_add(held->deadline, mono_since(clock_mono(), begin));
+    return r;
+}
+
 static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
 {
     DiskRegion *region = &((Disk *)held->own)->regions[index];
@@ -99,7 +112,7 @@ static int prepare_region(FaultHeld *held, uint32_t index, Error *reterr)
     if ((r = disk_place_mark(&region->place, reterr)) < 0 ||
         (r = fault_ask(held, reterr, "kill %s", name)) < 0 ||
         (r = wait_over(held, &region->place, reterr)) < 0 ||
-        (r = disk_place_move(&region->place, held->deadline, reterr)) < 0 ||
+        (r = paced(held, &region->place, 0, false, reterr)) < 0 ||
         (r = disk_place_show(&region->place, supervisor, base, below, reterr)) < 0 ||
         (r = fault_ask(held, reterr, "start %s", name)) < 0)
         return r;
@@ -121,7 +134,7 @@ static int supervisor_of(const FaultHeld *held, const char *name, pid_t *ret_pid
     }
     if (r < 0)
         return r;
-    *ret_pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
+    *ret_pid = control_status_pid(status, "pid");
     *ret_runs = fault_status_runs(status, name);
     json_decref(status);
     return 0;
@@ -140,7 +153,7 @@ static int restore(FaultHeld *held, const char *name, DiskRegion *region, Error 
         if (r == 0)
             r = wait_over(held, &region->place, reterr);
         if (r == 0)
-            r = disk_place_recover(&region->place, supervisor, held->deadline, reterr);
+            r = paced(held, &region->place, supervisor, true, reterr);
     }
     bool starts = region->killed && supervisor > 0;
     if (r == 0 && starts)
@@ -253,9 +266,11 @@ static int recover_region(FaultHeld *held, const char *name, Error *reterr)
     return r;
 }
 
-int fault_disk_recover(const FaultOptions *options, Mono deadline, int gone, Error *reterr)
+int fault_disk_recover(const FaultOptions *options, Mono deadline, int gone, int socket,
+                       Error *reterr)
 {
-    FaultHeld held = {.options = options, .deadline = deadline, .healing = true, .gone = gone};
+    FaultHeld held = {
+        .options = options, .deadline = deadline, .healing = true, .gone = gone, .socket = socket};
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < options->conf->model.n_regions; i++)
         r = recover_region(&held, fault_region_name(&held, i), reterr);

@@ -5,5 +5,5 @@
 
 // Puts right what keepers that were killed have left of DISK_FULL in this fleet; regions that
 // another keeper has now are left alone.
-int fault_disk_recover(const FaultOptions *options, Mono deadline, int gone,
+int fault_disk_recover(const FaultOptions *options, Mono deadline, int gone, int socket,
                        Error *reterr) MUST_CHECK;

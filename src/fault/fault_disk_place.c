@@ -281,7 +281,7 @@ static int check_at_rest(const DiskPlace *place, const Pidfile *before, Error *r
     return error_set(reterr, ERROR_CONFLICT, "the region was started while its database moved");
 }
 
-int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
+int disk_place_move(const DiskPlace *place, FaultPace *pace, Error *reterr)
 {
     uint64_t bytes = 0;
     fault_owner_become(&place->owner);
@@ -297,7 +297,7 @@ int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
     int disk CLEANUP(fd_closep) =
         openat(place->fd, "pg.small", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     r = disk < 0 ? error_errno(reterr, errno, "pg.small")
-                 : fault_tree_copy(place->fd, "pg", disk, "data", deadline, reterr);
+                 : fault_tree_copy(place->fd, "pg", disk, "data", pace, reterr);
     if (r == 0)
         r = sync_folder(place, reterr);
     if (r == 0)
@@ -311,11 +311,11 @@ int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr)
 int disk_place_show(const DiskPlace *place, pid_t pid, const char *base, const char *below,
                     Error *reterr)
 {
-    return fault_mount_attach(place->fd, "pg.small/data", pid, base, below, reterr);
+    return fault_mount_attach(place->fd, "pg.small/data", pid, &place->owner, base, below, reterr);
 }
 
 // --- the way back ---
-static int copy_back(const DiskPlace *place, Mono deadline, Error *reterr)
+static int copy_back(const DiskPlace *place, FaultPace *pace, Error *reterr)
 {
     int disk CLEANUP(fd_closep) =
         openat(place->fd, "pg.small", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -323,7 +323,7 @@ static int copy_back(const DiskPlace *place, Mono deadline, Error *reterr)
         return error_errno(reterr, errno, "pg.small");
     int r = remove_folder(place, "pg.back", reterr);
     if (r == 0)
-        r = fault_tree_copy(disk, "data", place->fd, "pg.back", deadline, reterr);
+        r = fault_tree_copy(disk, "data", place->fd, "pg.back", pace, reterr);
     if (r == 0)
         r = sync_folder(place, reterr);
     if (r == 0 && renameat2(place->fd, "pg.back", place->fd, "pg.healed", RENAME_NOREPLACE) < 0)
@@ -332,7 +332,7 @@ static int copy_back(const DiskPlace *place, Mono deadline, Error *reterr)
 }
 
 // Until pg is the truth.
-static int bring_back(const DiskPlace *place, Mono deadline, Error *reterr)
+static int bring_back(const DiskPlace *place, FaultPace *pace, Error *reterr)
 {
     int r = 0;
     if (!folders_left(place))
@@ -343,7 +343,7 @@ static int bring_back(const DiskPlace *place, Mono deadline, Error *reterr)
     case DISK_TRUTH_SMALL:
         // A folder that nobody finished: a complete one would be the truth.
         if ((r = remove_folder(place, "pg.healed", reterr)) < 0 ||
-            (r = copy_back(place, deadline, reterr)) < 0)
+            (r = copy_back(place, pace, reterr)) < 0)
             return r;
         return exchange(place, "pg", "pg.healed", reterr);
     case DISK_TRUTH_HEALED:
@@ -358,17 +358,17 @@ static int bring_back(const DiskPlace *place, Mono deadline, Error *reterr)
     }
 }
 
-int disk_place_recover(const DiskPlace *place, pid_t pid, Mono deadline, Error *reterr)
+int disk_place_recover(const DiskPlace *place, pid_t pid, FaultPace *pace, Error *reterr)
 {
     int r = disk_place_visible(place, reterr);
     if (r == 0 && pid > 0)
-        r = fault_mount_detach(pid, place->source, false, reterr);
-    if (r < 0 || (r = fault_mount_detach(0, place->source, false, reterr)) < 0)
+        r = fault_mount_detach(pid, &place->owner, place->source, false, reterr);
+    if (r < 0 || (r = fault_mount_detach(0, NULL, place->source, false, reterr)) < 0)
         return r;
     fault_owner_become(&place->owner);
-    r = bring_back(place, deadline, reterr);
+    r = bring_back(place, pace, reterr);
     fault_owner_leave(&place->owner);
-    if (r < 0 || (r = fault_mount_detach(0, place->source, true, reterr)) < 0)
+    if (r < 0 || (r = fault_mount_detach(0, NULL, place->source, true, reterr)) < 0)
         return r;
     fault_owner_become(&place->owner);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(OURS); i++)

@@ -36,6 +36,7 @@
 #include "clock.h"
 #include "error.h"
 #include "fault_owner.h"
+#include "fault_pace.h"
 
 typedef enum DiskTruth {
     DISK_TRUTH_PG,     // steps 0 to 2, 7 and 8
@@ -72,12 +73,13 @@ int disk_place_check(const DiskPlace *place, Error *reterr) MUST_CHECK;
 int disk_place_visible(const DiskPlace *place, Error *reterr) MUST_CHECK;
 // Steps 1 to 3; nothing of the region may run. ERROR_CONFLICT, and pg is the truth, when it was
 // started meanwhile.
-int disk_place_move(const DiskPlace *place, Mono deadline, Error *reterr) MUST_CHECK;
+int disk_place_move(const DiskPlace *place, FaultPace *pace, Error *reterr) MUST_CHECK;
 // Step 4, for process `pid` of the fleet, which sees pg as base/below.
 int disk_place_show(const DiskPlace *place, pid_t pid, const char *base, const char *below,
                     Error *reterr) MUST_CHECK;
 // Steps 5 to 8 from wherever it stands; nothing of the region may run. `pid`: the supervisor, or 0.
-int disk_place_recover(const DiskPlace *place, pid_t pid, Mono deadline, Error *reterr) MUST_CHECK;
+int disk_place_recover(const DiskPlace *place, pid_t pid, FaultPace *pace,
+                       Error *reterr) MUST_CHECK;
 // No space left on the small disk; and some again.
 int disk_place_fill(const DiskPlace *place, Error *reterr) MUST_CHECK;
 // The small disk with the database and its ballast is there.

@@ -23,12 +23,29 @@
 #include "fault_message.h"
 #include "files.h"
 
+#define KEPT_FROM 500
+
 struct FaultKeeper {
     const FaultOptions *options;
     pid_t pid;
     int socket;
     uint32_t number;
 };
+
+// But for 0 to 2; a kept one of -1 is none.
+static void close_others(const int *kept, size_t n)
+{
+    for (int from = 3;;) {
+        int next = INT_MAX;
+        for (size_t i = 0; i < n; i++)
+            next = kept[i] >= from && kept[i] < next ? kept[i] : next;
+        if (next > from)
+            (void)close_range((unsigned)from, next == INT_MAX ? ~0U : (unsigned)next - 1, 0);
+        if (next == INT_MAX)
+            return;
+        from = next + 1;
+    }
+}
 
 NORETURN static void become(const FaultOptions *options, int socket, int asker)
 {
@@ -43,15 +60,13 @@ NORETURN static void become(const FaultOptions *options, int socket, int asker)
     int nothing = open("/dev/null", O_RDWR);
     (void)dup2(nothing, STDIN_FILENO);
     (void)dup2(nothing, STDOUT_FILENO);
-    // Ours go to the first free numbers behind stderr, all others are closed.
-    int kept[2] = {fcntl(socket, F_DUPFD_CLOEXEC, 500), fcntl(asker, F_DUPFD_CLOEXEC, 500)};
-    if (kept[0] < 0 || kept[1] < 0)
+    // Ours go to free numbers far up, all others are closed.
+    int kept[3] = {fcntl(socket, F_DUPFD_CLOEXEC, KEPT_FROM),
+                   fcntl(asker, F_DUPFD_CLOEXEC, KEPT_FROM),
+                   options->lock > 0 ? fcntl(options->lock, F_DUPFD_CLOEXEC, KEPT_FROM) : -1};
+    if (kept[0] < 0 || kept[1] < 0 || (options->lock > 0 && kept[2] < 0))
         _exit(1);
-    int low = kept[0] < kept[1] ? kept[0] : kept[1], high = kept[0] + kept[1] - low;
-    (void)close_range(3, (unsigned)low - 1, 0);
-    if (high > low + 1)
-        (void)close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-    (void)close_range((unsigned)high + 1, ~0U, 0);
+    close_others(kept, ARRAY_SIZE(kept));
     fault_keeper_run(options, kept[0], kept[1]);
 }
 
@@ -75,7 +90,9 @@ static int wait_answer(const FaultKeeper *keeper, uint32_t number, int64_t most_
             return error_set(reterr, ERROR_UNAVAILABLE, "the keeper of faults has ended");
         if (fault_answer_decode(bytes, (size_t)n, ret_answer) < 0)
             return error_set(reterr, ERROR_FORMAT, "answer of the keeper of faults");
-        if (ret_answer->number == number)
+        if (ret_answer->number == number && ret_answer->code == FAULT_ANSWER_AT_IT)
+            until = mono_add(clock_mono(), most_ns);
+        else if (ret_answer->number == number)
             return ret_answer->code < 0
                        ? error_set(reterr, ret_answer->code, "%s", ret_answer->text)
                        : 0;
@@ -169,6 +186,11 @@ int fault_end(FaultKeeper *keeper, uint32_t id, Error *reterr)
 int fault_undo(FaultKeeper *keeper, uint32_t id, Error *reterr)
 {
     return ask(keeper, FAULT_VERB_UNDO, "undo", id, 0, reterr);
+}
+
+pid_t fault_keeper_pid(const FaultKeeper *keeper)
+{
+    return keeper->pid;
 }
 
 int fault_keeper_fd(const FaultKeeper *keeper)

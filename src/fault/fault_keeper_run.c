@@ -174,7 +174,9 @@ static int do_prepare(Keeper *keeper, const FaultRequest *request, uint32_t *ret
                    .held = {.id = ++keeper->last_id,
                             .fault = request->fault,
                             .options = keeper->options,
-                            .gone = keeper->gone}};
+                            .gone = keeper->gone,
+                            .socket = keeper->socket,
+                            .request = request->number}};
     memcpy(slot->held.program, request->program, sizeof slot->held.program);
     slot->held.fault.program = request->fault.program != NULL ? slot->held.program : NULL;
     r = run(slot, actions_of(slot)->prepare, FAULT_SLOW_NS, false, reterr);
@@ -222,6 +224,7 @@ static int serve(Keeper *keeper, const FaultRequest *request, uint32_t *ret_id, 
         return do_prepare(keeper, request, ret_id, reterr);
     if ((slot = find(keeper, request->id, reterr)) == NULL)
         return ERROR_NOT_FOUND;
+    slot->held.request = request->number;
     switch (request->verb) {
     case FAULT_VERB_BEGIN:
         return do_begin(slot, reterr);
@@ -301,7 +304,8 @@ NORETURN void fault_keeper_run(const FaultOptions *options, int socket, int aske
     if (r >= 0)
         r = fault_relay_recover(options, &err);
     if (r >= 0)
-        r = fault_disk_recover(options, mono_add(clock_mono(), FAULT_SLOW_NS), keeper.gone, &err);
+        r = fault_disk_recover(options, mono_add(clock_mono(), FAULT_SLOW_NS), keeper.gone, socket,
+                               &err);
     answer(&keeper, 0, r < 0 ? r : 0, 0, &err);
     error_done(&err);
     bool goes_on = r >= 0;

@@ -30,6 +30,8 @@ typedef struct FaultHeld {
     Mono begun;    // in force since
     char lost[FAULT_LOST_MAX]; // why it is not in force any more though nobody ended it; "": it is
     Mono lost_seen;
+    int socket; // of the keeper, and the request that it serves: see fault_pace.h
+    uint32_t request;
     void *own; // of the kind, from prepare to undo; undo frees it and sets it to NULL
 } FaultHeld;
 
@@ -80,6 +82,9 @@ int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions,
 // The supervisor's `status` (docs/contracts/processes.md); json_decref it. Never "healed": no
 // supervisor is ERROR_NOT_FOUND always.
 int fault_status(const FaultHeld *held, json_t **ret_status, Error *reterr) MUST_CHECK;
+// The init of a region, if it is the fleet's; 0: the region does not run.
+int fault_status_init(const FaultHeld *held, const json_t *status, const char *region,
+                      pid_t *ret_pid, Error *reterr) MUST_CHECK;
 bool fault_status_runs(const json_t *status, const char *region); // the region has processes
 
 // 1: so it is; 0: not yet; negative: it never will be.

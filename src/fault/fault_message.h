@@ -26,6 +26,8 @@ typedef struct FaultRequest {
     char program[FAULT_PROGRAM_MAX];
 } FaultRequest;
 
+#define FAULT_ANSWER_AT_IT 1 // as code: no answer yet, but it goes on
+
 typedef struct FaultAnswer {
     uint32_t number;
     int code;

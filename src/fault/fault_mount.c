@@ -21,23 +21,22 @@
 // 0 or an errno; runs in the namespace.
 typedef int InNamespace(const void *context);
 
-static int run_in(pid_t pid, InNamespace *action, const void *context)
+static int run_in(pid_t pid, const FaultOwner *owner, InNamespace *action, const void *context,
+                  Error *reterr)
 {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%ld/ns/mnt", (long)pid);
-    int space CLEANUP(fd_closep) = open(path, O_RDONLY | O_CLOEXEC);
-    if (space < 0)
-        return errno;
+    int process CLEANUP(fd_closep) = -1;
+    int r = fault_owner_process(owner, pid, &process, reterr);
+    if (r < 0)
+        return r;
     pid_t child = _Fork(); // see fault_child.c
     if (child == 0)
-        _exit(setns(space, CLONE_NEWNS) < 0 ? errno : action(context));
+        _exit(setns(process, CLONE_NEWNS) < 0 ? errno : action(context));
     int status = 0;
     while (child > 0 && waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
-            return errno;
-    if (child < 0)
-        return errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+            return error_errno(reterr, errno, "mount namespace");
+    int error = child < 0 ? errno : (WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+    return error == 0 ? 0 : error_errno(reterr, error, "mount namespace of process %ld", (long)pid);
 }
 
 int fault_mount_open(const char *base, const char *below, int flags, Error *reterr)
@@ -94,16 +93,16 @@ static int attach(const void *context)
                : errno;
 }
 
-int fault_mount_attach(int at, const char *name, pid_t pid, const char *base, const char *below,
-                       Error *reterr)
+int fault_mount_attach(int at, const char *name, pid_t pid, const FaultOwner *owner,
+                       const char *base, const char *below, Error *reterr)
 {
     int tree CLEANUP(fd_closep) =
         open_tree(at, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
     if (tree < 0)
         return error_errno(reterr, errno, "bind '%s'", name);
     const Attach context = {tree, base, below};
-    int error = run_in(pid, attach, &context);
-    return error == 0 ? 0 : error_errno(reterr, error, "mount over '%s/%s'", base, below);
+    int r = run_in(pid, owner, attach, &context, reterr);
+    return r < 0 ? error_wrap(reterr, r, "mount over '%s/%s'", base, below) : 0;
 }
 
 // --- and away again ---
@@ -169,9 +168,13 @@ static int detach_all(const void *context)
     return EBUSY;
 }
 
-int fault_mount_detach(pid_t pid, const char *source, bool whole, Error *reterr)
+int fault_mount_detach(pid_t pid, const FaultOwner *owner, const char *source, bool whole,
+                       Error *reterr)
 {
     const Detach context = {source, whole};
-    int error = pid > 0 ? run_in(pid, detach_all, &context) : detach_all(&context);
-    return error == 0 ? 0 : error_errno(reterr, error, "unmount a small disk");
+    int error = pid > 0 ? 0 : detach_all(&context);
+    int r = pid > 0 ? run_in(pid, owner, detach_all, &context, reterr) : 0;
+    if (error != 0)
+        r = error_errno(reterr, error, "our mount namespace");
+    return r < 0 ? error_wrap(reterr, r, "unmount a small disk") : 0;
 }

@@ -7,11 +7,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "fault_find.h"
+#include "fault_owner.h"
 #include "files.h"
 
 #define QUESTION "describe ip ttl\n" // answered by nft itself, from its own tables
@@ -24,13 +26,20 @@ int fault_nft_network(const FaultHeld *held, int *ret_fd, Error *reterr)
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%lld/ns/net",
-                   (long long)json_integer_value(json_object_get(status, "pid")));
+    pid_t pid = control_status_pid(status, "pid");
     json_decref(status);
+    FaultOwner owner;
+    int process CLEANUP(fd_closep) = -1;
+    char path[64];
+    if ((r = fault_owner_of_region(held->options->dir, ".", &owner, reterr)) < 0 ||
+        (r = fault_owner_process(&owner, pid, &process, reterr)) < 0)
+        return error_wrap(reterr, r, "supervisor");
+    (void)snprintf(path, sizeof path, "/proc/%ld/ns/net", (long)pid);
     int fd CLEANUP(fd_closep) = open(path, O_RDONLY | O_CLOEXEC);
     struct stat theirs, ours;
-    if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0)
+    // It still lives: the number was not another one's meanwhile.
+    if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0 ||
+        pidfd_send_signal(process, 0, NULL, 0) < 0)
         return error_errno(reterr, errno, "network namespace of the supervisor");
     *ret_fd = theirs.st_ino == ours.st_ino ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (theirs.st_ino != ours.st_ino && *ret_fd < 0)

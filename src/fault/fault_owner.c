@@ -4,12 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault_mount.h"
 #include "files.h"
+
+#define RAISED_LOOKS 50
+#define RAISED_LOOK_MS 20
 
 int fault_owner_of_region(const char *dir, const char *region, FaultOwner *ret_owner, Error *reterr)
 {
@@ -20,6 +28,45 @@ int fault_owner_of_region(const char *dir, const char *region, FaultOwner *ret_o
     if (fstat(fd, &st) < 0)
         return error_errno(reterr, errno, "%s/%s", dir, region);
     *ret_owner = (FaultOwner){.uid = st.st_uid, .gid = st.st_gid};
+    return 0;
+}
+
+// By its effective id: who starts a fleet as root keeps the real one.
+static bool read_uid(pid_t pid, uid_t *ret_uid)
+{
+    char path[64], *text CLEANUP(free_textp) = NULL;
+    size_t len;
+    unsigned real, effective;
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+    const char *at =
+        files_read(path, 65536, &text, &len, NULL) == 0 ? strstr(text, "\nUid:") : NULL;
+    if (at == NULL || sscanf(at + 5, "%u %u", &real, &effective) != 2)
+        return false;
+    *ret_uid = effective;
+    return true;
+}
+
+int fault_owner_process(const FaultOwner *owner, pid_t pid, int *ret_fd, Error *reterr)
+{
+    int fd CLEANUP(fd_closep) = pidfd_open(pid, 0);
+    if (fd < 0)
+        return error_errno(reterr, errno, "process %ld", (long)pid);
+    uid_t uid = 0;
+    bool is_his = false;
+    // A supervisor that root has started is root for moments.
+    for (int i = 0; i < RAISED_LOOKS && !is_his; i++) {
+        if (i > 0)
+            (void)poll(NULL, 0, RAISED_LOOK_MS);
+        if (!read_uid(pid, &uid) || pidfd_send_signal(fd, 0, NULL, 0) < 0)
+            return error_set(reterr, ERROR_NOT_FOUND, "process %ld has just ended", (long)pid);
+        is_his = uid == owner->uid;
+    }
+    if (!is_his)
+        return error_set(reterr, -EPERM,
+                         "process %ld is no part of the fleet: it is user %u's, not %u's",
+                         (long)pid, (unsigned)uid, (unsigned)owner->uid);
+    *ret_fd = fd;
+    fd = -1;
     return 0;
 }
 

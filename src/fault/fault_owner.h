@@ -15,5 +15,8 @@ typedef struct FaultOwner {
 // owner is the one to act for.
 int fault_owner_of_region(const char *dir, const char *region, FaultOwner *ret_owner,
                           Error *reterr) MUST_CHECK;
+// A descriptor (pidfd) of process `pid`, which must be the owner's: numbers of processes come from
+// whoever answers for the supervisor, and we may be root. -EPERM: it is somebody else's.
+int fault_owner_process(const FaultOwner *owner, pid_t pid, int *ret_fd, Error *reterr) MUST_CHECK;
 void fault_owner_become(const FaultOwner *owner);
 void fault_owner_leave(const FaultOwner *owner);

@@ -114,11 +114,12 @@ static int stop_in(FaultHeld *held, const char *region, Error *reterr)
     int r = fault_status(held, &status, reterr);
     if (r < 0)
         return r;
-    pid_t init = (pid_t)json_integer_value(
-        json_object_get(control_status_region(status, region), "init_pid"));
-    pid_t inner = (pid_t)json_integer_value(
-        json_object_get(control_status_program(status, region, held->program), "pid"));
+    pid_t init = 0;
+    pid_t inner = control_status_pid(control_status_program(status, region, held->program), "pid");
+    r = fault_status_init(held, status, region, &init, reterr);
     json_decref(status);
+    if (r < 0)
+        return r;
     if (init <= 0 || inner <= 0)
         return error_set(reterr, ERROR_CONFLICT, "'%s' of region '%s' does not run", held->program,
                          region);

@@ -85,15 +85,17 @@ static int workers_gone(const FaultHeld *held, void *context, Error *reterr)
     return ended >= old->n || clock_mono().ns >= old->soft.ns;
 }
 
-static int add_workers(const json_t *status, const char *region, OldWorkers *old, Error *reterr)
+static int add_workers(const FaultHeld *held, const json_t *status, const char *region,
+                       OldWorkers *old, Error *reterr)
 {
-    pid_t init = (pid_t)json_integer_value(
-        json_object_get(control_status_region(status, region), "init_pid"));
-    pid_t inner = (pid_t)json_integer_value(
-        json_object_get(control_status_program(status, region, "nginx"), "pid"));
+    pid_t init = 0;
+    pid_t inner = control_status_pid(control_status_program(status, region, "nginx"), "pid");
+    int r = fault_status_init(held, status, region, &init, reterr);
+    if (r < 0)
+        return r;
     if (init <= 0 || inner <= 0)
         return 0; // nginx does not run: no connections
-    int r = fault_processes_add(old->list, init, inner, reterr);
+    r = fault_processes_add(old->list, init, inner, reterr);
     if (r > 0)
         old->n += (size_t)r - 1;
     return r < 0 ? r : 0;
@@ -116,7 +118,7 @@ static int reload_edges(const FaultHeld *held, Error *reterr)
         if (!fault_has(held->fault.a, i) || !fault_status_runs(status, name))
             continue;
         size_t before = old.list->n;
-        r = add_workers(status, name, &old, reterr);
+        r = add_workers(held, status, name, &old, reterr);
         if (r == 0 && old.list->n > before)
             r = fault_ask(held, reterr, "signal %s nginx HUP", name);
     }

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "fault_kind.h"
+#include "fault_owner.h"
 #include "files.h"
 
 #define ASK_MAX_NS (20 * NS_PER_S)
@@ -94,6 +95,24 @@ int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions,
 int fault_status(const FaultHeld *held, json_t **ret_status, Error *reterr)
 {
     return ask_text(held, "status", ret_status, reterr);
+}
+
+static int check_owner(const FaultHeld *held, const char *folder, int pid, Error *reterr)
+{
+    FaultOwner owner;
+    int fd CLEANUP(fd_closep) = -1;
+    int r = fault_owner_of_region(held->options->dir, folder, &owner, reterr);
+    return r < 0 ? r : fault_owner_process(&owner, pid, &fd, reterr);
+}
+
+int fault_status_init(const FaultHeld *held, const json_t *status, const char *region,
+                      pid_t *ret_pid, Error *reterr)
+{
+    int pid = control_status_pid(control_status_region(status, region), "init_pid");
+    int r = pid > 0 ? check_owner(held, region, pid, reterr) : 0;
+    if (r == 0)
+        *ret_pid = pid;
+    return r;
 }
 
 bool fault_status_runs(const json_t *status, const char *region)

@@ -10,14 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "files.h"
 
 #define BLOCK 4096U
 #define DEPTH_MAX 32 // a database has three levels
 
 typedef struct Copy {
-    Mono deadline;
+    FaultPace *pace;
     unsigned depth;
 } Copy;
 
@@ -92,8 +91,9 @@ static int copy_bytes(int from, int to, const Copy *copy)
         int r = files_write_all(to, bytes, (size_t)n, NULL);
         if (r < 0)
             return r;
-        if (clock_mono().ns > copy->deadline.ns)
+        if (fault_pace_stalled(copy->pace))
             return -ETIMEDOUT;
+        fault_pace_moved(copy->pace);
     }
 }
 
@@ -136,7 +136,7 @@ static int copy_entry(int from_at, const char *from, int to_at, const char *to, 
     else if (S_ISLNK(st.st_mode))
         r = copy_link(from_at, from, to_at, to);
     if (r == -ETIMEDOUT)
-        return error_set(reterr, ERROR_TIMEOUT, "no time left to copy '%s'", from);
+        return error_set(reterr, ERROR_TIMEOUT, "'%s' has stood still for too long", from);
     return r < 0 ? error_errno(reterr, -r, "copy '%s'", from) : 0;
 }
 
@@ -157,7 +157,7 @@ static int copy_folder(int from_at, const char *from, int to_at, const char *to,
             (void)closedir(folder);
         return error_errno(reterr, error, "copy '%s'", from);
     }
-    const Copy deeper = {.deadline = copy->deadline, .depth = copy->depth + 1};
+    const Copy deeper = {.pace = copy->pace, .depth = copy->depth + 1};
     int r = 0;
     for (const struct dirent *entry; r == 0 && (entry = next(folder)) != NULL;)
         r = copy_entry(dirfd(folder), entry->d_name, made, entry->d_name, &deeper, reterr);
@@ -167,9 +167,9 @@ static int copy_folder(int from_at, const char *from, int to_at, const char *to,
     return r;
 }
 
-int fault_tree_copy(int from_at, const char *from, int to_at, const char *to, Mono deadline,
+int fault_tree_copy(int from_at, const char *from, int to_at, const char *to, FaultPace *pace,
                     Error *reterr)
 {
-    const Copy copy = {.deadline = deadline};
+    const Copy copy = {.pace = pace};
     return copy_entry(from_at, from, to_at, to, &copy, reterr);
 }

@@ -4,11 +4,11 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "instant.h"
+#include "fault_pace.h"
 
 // Bytes on a disk with blocks of 4 KiB. What goes while it is looked at does not count.
 int fault_tree_size(int at, const char *name, uint64_t *ret_bytes, Error *reterr) MUST_CHECK;
 // Files, folders and links with their modes; sockets and pipes are left out. `to` must not exist.
-// ERROR_TIMEOUT after the deadline.
-int fault_tree_copy(int from_at, const char *from, int to_at, const char *to, Mono deadline,
+// ERROR_TIMEOUT when it stands still.
+int fault_tree_copy(int from_at, const char *from, int to_at, const char *to, FaultPace *pace,
                     Error *reterr) MUST_CHECK;

@@ -9,10 +9,12 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
 import clipage
+import faultkit
 import fleetkit
 from fleetkit import REGIONS, WILDCAM, until
 
@@ -129,6 +131,55 @@ def test_a_killed_drill_heals(quick, args, broken):
     cameras = subprocess.run(["pgrep", "-f", f"wildcam-cameras.*{quick.dir}"], capture_output=True, text=True)
     assert cameras.stdout == ""
     until(lambda: quick.wildcam("traffic", "list", check=False).stdout.find("drill") < 0, "the drill's wishes are gone", 20)
+
+
+def test_the_lock_of_a_killed_drill_is_released_last(quick):
+    if not DRILLS["split-brain"]["possible"]:
+        pytest.skip(DRILLS["split-brain"]["why_not"])
+    quick.wait_healthy()
+    process = subprocess.Popen([WILDCAM, "drill", "split-brain", "--dir", quick.dir, "--rate", RATE, "--before", "1s", "--broken", "60s"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    wishes = lambda: "drill split-brain" in quick.wildcam("traffic", "list", check=False).stdout  # noqa: E731
+    until(wishes, "wishes are made on each side", 90)
+    keeper, guard = (next(pid for pid, name in faultkit.children_of(process.pid) if name == want) for want in ("wildcam-keeper", "wildcam-undo"))
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        process.kill()
+        process.wait()
+        # The guard of before took its wishes back at once and ended, the cut still in force.
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            other = quick.wildcam("drill", "agent-down", "--region", "eastus", check=False)
+            assert other.returncode == 1 and "another drill runs" in other.stderr, other.stderr
+            assert faultkit.alive(guard, "wildcam-undo") and faultkit.tables(keeper)
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    until(lambda: not faultkit.alive(keeper, "wildcam-keeper") and not faultkit.alive(guard, "wildcam-undo"), "both have ended", 60)
+    assert faultkit.tables(keeper) == []
+    quick.wait_healthy(60)
+    until(lambda: not wishes(), "the drill's wishes are gone", 20)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root could write where the fleet's user may not")
+def test_a_link_in_the_state_folder_leads_a_drill_of_root_nowhere(quick, state_root):
+    quick.wait_healthy()
+    trap, drills = state_root / "trap", quick.dir / "drills"
+    trap.mkdir(mode=0o755)  # root's
+    kept = quick.dir / "drills.kept"
+    if drills.exists():
+        drills.rename(kept)
+    try:
+        drills.symlink_to(trap)
+        done = quick.wildcam("drill", "agent-down", "--region", "eastus", *FLAGS, check=False, timeout=200 * SLOW)
+        assert done.returncode == 1 and f"{quick.dir}/drills" in done.stderr, done.stderr
+        assert list(trap.iterdir()) == []
+    finally:
+        drills.unlink()
+        if kept.exists():
+            kept.rename(drills)
+    owner = quick.dir.stat().st_uid
+    run(quick, "agent-down", "--region", "eastus")
+    assert drills.stat().st_uid == owner and {p.stat().st_uid for p in drills.iterdir()} == {owner}
 
 
 def test_a_fault_that_ended_early_is_no_drill(quick):

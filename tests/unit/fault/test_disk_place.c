@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault_disk_place.h"
 #include "fault_init.h"
+#include "fault_message.h"
 #include "fault_mount.h"
+#include "fault_tree.h"
 #include "files.h"
 #include "unit.h"
 
@@ -86,14 +89,66 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    int r = root ? fault_mount_detach(0, place.source, true, NULL) : 0;
+    int r = root ? fault_mount_detach(0, NULL, place.source, true, NULL) : 0;
     disk_place_close(&place);
     return r < 0 ? r : files_remove_tree(region, NULL);
 }
 
-static Mono later(void)
+static FaultPace *patient(void)
 {
-    return mono_add(clock_mono(), 60 * NS_PER_S);
+    static FaultPace pace;
+    pace = fault_pace_new(60 * NS_PER_S, -1, 0);
+    return &pace;
+}
+
+// However long it takes in all: only what stands still is given up.
+static void a_copy_lasts_as_long_as_it_goes_on(void **state)
+{
+    int at CLEANUP(fd_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_database("pg", "one");
+    FaultPace pace = fault_pace_new(60 * NS_PER_S, -1, 0);
+    Mono first = pace.deadline;
+    assert_int_equal(fault_tree_copy(at, "eastus/pg", at, "copy", &pace, NULL), 0);
+    assert_true(pace.deadline.ns > first.ns);
+    pace = fault_pace_new(-1, -1, 0);
+    assert_int_equal(fault_tree_copy(at, "eastus/pg", at, "other", &pace, NULL), ERROR_TIMEOUT);
+}
+
+// Whoever waits hears of it, but not for every byte.
+static void whoever_waits_hears_that_it_goes_on(void **state)
+{
+    int ends[2];
+    unsigned char bytes[FAULT_MESSAGE_MAX];
+    FaultAnswer answer;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    FaultPace pace = fault_pace_new(NS_PER_S, ends[0], 7);
+    fault_pace_moved(&pace);
+    assert_int_equal(recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT), -1);
+    pace.told = MONO_DISTANT;
+    fault_pace_moved(&pace);
+    fault_pace_moved(&pace);
+    ssize_t n = recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT);
+    assert_true(n > 0);
+    assert_int_equal(fault_answer_decode(bytes, (size_t)n, &answer), 0);
+    assert_int_equal(answer.number, 7);
+    assert_int_equal(answer.code, FAULT_ANSWER_AT_IT);
+    assert_int_equal(recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT), -1);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+// Who is root enters no process that is somebody else's, whoever names it.
+static void only_the_owners_processes_count(void **state)
+{
+    int fd = -1;
+    FaultOwner own = {.uid = geteuid()}, other = {.uid = geteuid() + 4711};
+    assert_int_equal(fault_owner_process(&own, getpid(), &fd, NULL), 0);
+    (void)close(fd);
+    fd = -1;
+    assert_int_equal(fault_owner_process(&other, getpid(), &fd, NULL), -EPERM);
+    assert_int_equal(fd, -1);
+    if (root)
+        assert_true(fault_mount_detach(getpid(), &other, place.source, true, NULL) < 0);
 }
 
 static void expect_healed(const char *version)
@@ -101,7 +156,7 @@ static void expect_healed(const char *version)
     char *text = NULL;
     size_t len;
     for (int i = 0; i < 2; i++) { // once more does no harm
-        assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+        assert_int_equal(disk_place_recover(&place, 0, patient(), NULL), 0);
         assert_int_equal(files_read(in("pg/global/pg_control"), 4096, &text, &len, NULL), 0);
         assert_string_equal(text, version);
         free(text);
@@ -158,7 +213,7 @@ static void no_database_removes_nothing(void **state)
 {
     make_placeholder("pg");
     make_placeholder("pg.kept");
-    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), ERROR_NOT_FOUND);
+    assert_int_equal(disk_place_recover(&place, 0, patient(), NULL), ERROR_NOT_FOUND);
     assert_true(files_exist(in("pg.kept/PG_VERSION")));
 }
 
@@ -170,11 +225,11 @@ static void a_disk_that_is_not_seen_is_not_gone(void **state)
     assert_int_equal(mkdir(in("pg.small"), 0700), 0);
     assert_int_equal(disk_place_mark(&place, NULL), 0);
     assert_int_equal(disk_place_visible(&place, NULL), ERROR_CONFLICT);
-    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), ERROR_CONFLICT);
+    assert_int_equal(disk_place_recover(&place, 0, patient(), NULL), ERROR_CONFLICT);
     assert_true(files_exist(in("pg.kept/global/pg_control")));
     write_file("pg.moving", "of another boot\n");
     assert_int_equal(disk_place_visible(&place, NULL), 0);
-    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+    assert_int_equal(disk_place_recover(&place, 0, patient(), NULL), 0);
     assert_true(files_exist(in("pg/global/pg_control")));
 }
 
@@ -185,7 +240,7 @@ static void what_cannot_be_moved_is_left_alone(void **state)
     assert_int_equal(symlink(elsewhere, in("pg")), 0);
     assert_int_equal(disk_place_check(&place, NULL), ERROR_CONFLICT);
     assert_int_equal(disk_place_mark(&place, NULL), 0);
-    assert_int_equal(disk_place_recover(&place, 0, later(), NULL), 0);
+    assert_int_equal(disk_place_recover(&place, 0, patient(), NULL), 0);
     assert_int_equal(disk_place_unmark(&place, NULL), 0);
     assert_int_equal(unlink(in("pg")), 0);
     make_database("pg", "one");
@@ -255,7 +310,7 @@ static void a_region_that_was_started_does_not_move(void **state)
         skip();
     make_database("pg", "one");
     write_init(0);
-    assert_int_equal(disk_place_move(&place, later(), NULL), ERROR_CONFLICT);
+    assert_int_equal(disk_place_move(&place, patient(), NULL), ERROR_CONFLICT);
     assert_true(files_exist(in("pg/global/pg_control")));
     expect_healed("one");
 }
@@ -290,7 +345,7 @@ static void it_moves_fills_and_comes_back(void **state)
     make_database("pg", "one");
     assert_int_equal(symlink("PG_VERSION", in("pg/link")), 0);
     assert_int_equal(chmod(in("pg/PG_VERSION"), 0640), 0);
-    assert_int_equal(disk_place_move(&place, later(), NULL), 0);
+    assert_int_equal(disk_place_move(&place, patient(), NULL), 0);
     assert_false(files_exist(in("pg/global/pg_control")));
     assert_int_equal(disk_place_show(&place, getpid(), dir, "eastus/pg", NULL), 0);
     assert_true(files_exist(in("pg/global/pg_control")));
@@ -332,6 +387,9 @@ int main(void)
         TEST(the_copy_in_was_interrupted),
         TEST(the_region_ran_on_the_small_disk),
         TEST(it_moves_fills_and_comes_back),
+        TEST(a_copy_lasts_as_long_as_it_goes_on),
+        TEST(only_the_owners_processes_count),
+        cmocka_unit_test(whoever_waits_hears_that_it_goes_on),
     };
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }

@@ -90,6 +90,8 @@ static void check_ended(Check *check, bool found)
     Verification *result = check->verifier->result;
     result->acknowledged++;
     if (!found) {
+        if (result->lost == 0 || check->entry->acknowledged.ns < result->oldest_lost.ns)
+            result->oldest_lost = check->entry->acknowledged;
         if (result->lost++ == 0)
             memcpy(result->first_lost, check->entry->id, sizeof result->first_lost);
         result->unanswered += check->silent;

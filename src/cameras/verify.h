@@ -19,6 +19,7 @@ typedef struct Verification {
     uint64_t acknowledged;
     uint64_t lost;                   // readable nowhere
     char first_lost[RECORDS_ID + 1]; // ""
+    Wall oldest_lost;                // when the first of them was acknowledged
     uint64_t unanswered;             // of the lost: some region did not answer, so it may be there
 } Verification;
 

@@ -38,6 +38,8 @@ static void make_report(DrillReport *report)
                             .rto_plan_ms = 700,
                             .recovered_ms = 17000,
                             .lost_now = 3,
+                            .rpo_ms = 800,
+                            .converged_ms = FIGURE_NONE,
                             .intents_agree_ms = FIGURE_NONE,
                             .class_gone_ms = FIGURE_NONE};
     report->whole.name = "";
@@ -81,10 +83,21 @@ static void test_objectives(void **state)
     Buf missing = BUF_INIT(0);
     uint32_t n =
         drill_objectives(&report, drill_find("provider-down"), &LIMITS, objectives, &missing);
-    assert_string_equal(buf_text(&missing), "rpo"); // nothing measures it: left out and named
-    assert_int_equal(n, 10); // fleet.yaml's nine but for rpo, and two of its own
+    assert_string_equal(buf_text(&missing), "");
+    assert_int_equal(n, 12); // fleet.yaml's ten, and two of its own
     assert_true(drill_held(objectives, n));
+    report.rpo_ms = FIGURE_NONE; // not measured: left out and named
+    assert_int_equal(
+        drill_objectives(&report, drill_find("provider-down"), &LIMITS, objectives, &missing), 11);
+    assert_string_equal(buf_text(&missing), "rpo");
     buf_done(&missing);
+    make_report(&report);
+    report.rpo_ms = 60001;
+    assert_false(held(&report, "rpo"));
+    make_report(&report);
+    report.rows_differ = 1;
+    assert_false(held(&report, "rows_differ"));
+    make_report(&report);
 
     add(&report.whole.surviving, 1, TRY_OK, TRY_OK, 501);
     assert_false(held(&report, "worst_request"));
@@ -203,9 +216,10 @@ static void test_json(void **state)
     static const char *const NUMBERS[] = {"duration_ms",    "duplicated_writes", "acknowledged",
                                           "lost_now",       "lost_after_heal",   "rto_edge_ms",
                                           "rto_plan_ms",    "recovered_ms",      "taken_down",
-                                          "wrong_verdicts", "max_apart_ms"};
-    static const char *const NULLS[] = {"rto_dns_ms",   "rto_client_ms",    "rpo_ms",
-                                        "converged_ms", "intents_agree_ms", "class_gone_ms"};
+                                          "wrong_verdicts", "max_apart_ms",      "rpo_ms",
+                                          "rows_differ"};
+    static const char *const NULLS[] = {"rto_dns_ms", "rto_client_ms", "converged_ms",
+                                        "intents_agree_ms", "class_gone_ms"};
     static DrillReport report;
     make_report(&report);
     report.n_failures = 1;

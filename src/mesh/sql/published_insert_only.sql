@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT
+  {{table}} ({{columns}}) WHERE (_origin = {{me}})

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT
+  wildcam.journal_{{n}} (v, pv, origin, op, {{stored}}) WHERE (origin = {{me}})

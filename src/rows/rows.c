@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// rows: see rows.h. `wildcam rows VERB` runs `wildcam-rows VERB`; a row of the table is called by
+// its second word and prints both in its help.
+#include "rows.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attr.h"
+#include "buf.h"
+
+static const Verb VERBS[] = {
+    {"rows init", "[--dir DIR] [--plan] [--json]",
+     "make the databases of all regions one mesh; shows what is missing", rows_init},
+    {"rows check", "[TABLE ...] [--dir DIR] [--rate ROWS] [--resume] [--json]",
+     "compare the rows of all regions while they are written to", rows_check},
+};
+
+static const char *name_of(const Verb *verb)
+{
+    return strchr(verb->name, ' ') + 1;
+}
+
+static const Verb *find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(VERBS); i++)
+        if (strcmp(name_of(&VERBS[i]), name) == 0)
+            return &VERBS[i];
+    return NULL;
+}
+
+static void print_verbs(FILE *file)
+{
+    (void)fprintf(file, "usage: wildcam rows VERB [OPTIONS]\n\n"
+                        "Six writable databases that converge.\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(VERBS); i++)
+        (void)fprintf(file, "  %-10s %s\n", name_of(&VERBS[i]), VERBS[i].summary);
+    (void)fprintf(file, "\n'wildcam rows VERB --help' says more about one.\n");
+}
+
+int rows_main(int argc, char **argv, Error *reterr)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+        print_verbs(argc < 2 ? stderr : stdout);
+        return argc < 2 ? error_set(reterr, ERROR_USAGE, "a verb is missing") : 0;
+    }
+    const Verb *verb = find(argv[1]);
+    if (verb == NULL) {
+        int r = error_set(reterr, ERROR_USAGE, "unknown verb '%s'", argv[1]);
+        return error_hint(reterr, r, "'wildcam rows --help' lists the verbs.");
+    }
+    int r = verb->run(verb, argc - 1, argv + 1, reterr);
+    if (fflush(stdout) != 0 && r >= 0)
+        r = error_errno(reterr, errno, "write to stdout");
+    return r;
+}

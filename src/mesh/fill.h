@@ -24,6 +24,7 @@ typedef struct FillProgress {
     const char *table;
     uint32_t table_number, n_tables;
     uint64_t rows, tombstones, expected; // so far; estimate of all rows
+    uint64_t dead_letters; // rows that no merge takes: in wildcam.dead_letter of the taker
 } FillProgress;
 
 // False: stop; mesh_fill then returns -ECANCELED.

@@ -44,7 +44,7 @@ static void ask_one(const Context *context, HttpClient *client, uint32_t region,
     char url[512];
     (void)snprintf(url, sizeof url, "http://agent%s", request->path);
     int r = layout_socket(context->dir.text, context->conf->model.regions[region].name,
-                          "agent.sock", &socket, &err);
+                          request->socket != NULL ? request->socket : "agent.sock", &socket, &err);
     if (r == 0)
         r = http_client_send(
             client,

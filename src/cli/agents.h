@@ -17,6 +17,7 @@ typedef struct AgentRequest {
     const char *path;
     const char *body;
     int64_t timeout_ns;
+    const char *socket; // NULL: "agent.sock"
 } AgentRequest;
 
 // answers[model.n_regions]; region -1: all, else only that one is asked. Fails only when asking

@@ -14,6 +14,8 @@
 static const Verb VERBS[] = {
     {"rows init", "[--dir DIR] [--plan] [--json]",
      "make the databases of all regions one mesh; shows what is missing", rows_init},
+    {"rows status", "[--dir DIR] [--region REGION] [--watch] [--json]",
+     "lags, RPO, conflicts and alarms of every region and link", rows_status},
     {"rows check", "[TABLE ...] [--dir DIR] [--rate ROWS] [--resume] [--json]",
      "compare the rows of all regions while they are written to", rows_check},
 };
@@ -47,6 +49,8 @@ int rows_main(int argc, char **argv, Error *reterr)
         print_verbs(argc < 2 ? stderr : stdout);
         return argc < 2 ? error_set(reterr, ERROR_USAGE, "a verb is missing") : 0;
     }
+    if (strcmp(argv[1], "serve") == 0) // a region's daemon: for supervisors
+        return rows_serve(argc - 1, argv + 1, reterr);
     const Verb *verb = find(argv[1]);
     if (verb == NULL) {
         int r = error_set(reterr, ERROR_USAGE, "unknown verb '%s'", argv[1]);

@@ -103,7 +103,6 @@ static int make_cluster(const PgSetup *setup, Error *reterr)
 static const char SETTINGS[] =
     "# Written by wildcam before every start; put your own lines into postgresql.conf.\n"
     "unix_socket_permissions = 0700\n"
-    "max_connections = 60\n"
     "shared_buffers = 16MB\n"
     "jit = off\n"
     "max_parallel_workers = 0\n"
@@ -111,14 +110,11 @@ static const char SETTINGS[] =
     "min_wal_size = 8MB\n"
     // rows go between regions by logical replication
     "wal_level = logical\n"
-    "max_wal_senders = 20\n"
-    "max_replication_slots = 20\n"
-    "max_logical_replication_workers = 12\n"
-    "max_worker_processes = 20\n"
     "wal_retrieve_retry_interval = 1s\n"
     "max_slot_wal_keep_size = 1GB\n"
     "wal_sender_timeout = 5s\n"
     "wal_receiver_timeout = 5s\n"
+    "wal_receiver_status_interval = 1s\n"
     // a start after SIGKILL must not stat every file
     "recovery_init_sync_method = syncfs\n"
     "ssl = on\n"
@@ -131,14 +127,29 @@ static const char SETTINGS[] =
     "log_timezone = 'UTC'\n"
     "timezone = 'UTC'\n";
 
+// What grows with the number of regions: each other one has a sender, a slot and an apply worker
+// here, its daemon some connections; twice the senders, since an old one lives on until its timeout
+// when a link breaks.
+static void add_sizes(const PgSetup *setup, Buf *text)
+{
+    unsigned peers = setup->n_regions > 0 ? setup->n_regions - 1 : 0;
+    unsigned senders = 2 * peers + 10, workers = peers + 7;
+    buf_printf(text, "max_connections = %u\n", 60 + 4 * peers);
+    buf_printf(text, "max_wal_senders = %u\nmax_replication_slots = %u\n", senders, senders);
+    buf_printf(text, "max_logical_replication_workers = %u\nmax_worker_processes = %u\n", workers,
+               workers + 8);
+}
+
 static int write_settings(const PgSetup *setup, Error *reterr)
 {
     Buf text CLEANUP(buf_done) = BUF_INIT(16384);
     buf_add_text(&text, SETTINGS);
+    add_sizes(setup, &text);
     buf_printf(&text, "listen_addresses = '%s'\nport = %u\n", setup->address, setup->port);
     buf_printf(&text, "unix_socket_directories = '%s'\n", setup->sockets);
     buf_printf(&text, "ssl_cert_file = '%s'\nssl_key_file = '%s'\n", setup->certificate,
                setup->key);
+    buf_printf(&text, "ssl_ca_file = '%s'\n", setup->authority);
     return write_file(join(setup->folder, "/wildcam.conf").text, &text, 0600, reterr);
 }
 
@@ -158,15 +169,30 @@ static int include_settings(const PgSetup *setup, Error *reterr)
     return write_file(path.text, &whole, 0600, reterr);
 }
 
+// Each region's peer certificate, by its whole subject, for the roles of replication.
+static void add_peers(const PgSetup *setup, Buf *ident)
+{
+    static const char *const ROLES[] = {"wildcam_replication", "wildcam_rows"};
+    for (uint32_t i = 0; i < setup->n_regions; i++)
+        for (size_t k = 0; k < ARRAY_SIZE(ROLES); k++)
+            buf_printf(ident, "peers \"CN=%s,OU=gateway,O=wildcam\" %s\n", setup->regions[i],
+                       ROLES[k]);
+}
+
 static int write_access(const PgSetup *setup, Error *reterr)
 {
-    static const char HBA[] = "# Written by wildcam before every start.\n"
-                              "local all all peer map=fleet\n"
-                              "hostnossl all all all reject\n"
-                              "hostssl all,replication all 127.0.0.0/8 scram-sha-256\n";
-    Buf hba CLEANUP(buf_done) = BUF_INIT(4096), ident CLEANUP(buf_done) = BUF_INIT(4096);
+    static const char HBA[] =
+        "# Written by wildcam before every start.\n"
+        "local all all peer map=fleet\n"
+        "hostnossl all all all reject\n"
+        "hostssl " PG_DATABASE " wildcam_replication,wildcam_rows 127.0.0.0/8 cert clientname=DN "
+        "map=peers\n"
+        "hostssl all wildcam_replication,wildcam_rows all reject\n"
+        "hostssl all,replication all 127.0.0.0/8 scram-sha-256\n";
+    Buf hba CLEANUP(buf_done) = BUF_INIT(4096), ident CLEANUP(buf_done) = BUF_INIT(1U << 20);
     buf_add_text(&hba, HBA);
     buf_printf(&ident, "fleet %s " PG_OWNER "\nfleet root " PG_OWNER "\n", setup->run_user);
+    add_peers(setup, &ident);
     int r = write_file(join(setup->folder, "/pg_hba.conf").text, &hba, 0600, reterr);
     if (r == 0)
         r = write_file(join(setup->folder, "/pg_ident.conf").text, &ident, 0600, reterr);

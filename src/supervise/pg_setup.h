@@ -3,7 +3,8 @@
 // when it is whole, so that a killed first start begins anew); our settings are written again
 // before every start, since addresses come from fleet.yaml. Superuser and owner: role `wildcam`;
 // database `wildcam`; scram with the password in DIR/REGION/pg.pass; plain text connections are
-// refused.
+// refused. The other regions come in by TLS with their peer certificate and get the two roles that
+// replication needs, nothing else; those roles have no password.
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,9 @@ typedef struct PgSetup {
     const char *address;
     uint16_t port;
     const char *certificate, *key;
+    const char *authority;      // that peers' certificates are checked against
+    const char *const *regions; // [n_regions] names of all regions
+    uint32_t n_regions;
     const char *run_user; // its name, for peer authentication on the socket
 } PgSetup;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // region_spec: see region_spec.h. Order: the database's folder, the database, the migrations, the
 // backends; the edge's configuration, then nginx; the agent at once. nginx does not wait for the
-// backends: an edge without replicas of its own serves from other regions.
+// backends: an edge without replicas of its own serves from other regions. The mesh's daemon comes
+// after the migrations, whose tables it federates, and nothing waits for it.
 #include "region_spec.h"
 
 #include <signal.h>
@@ -14,6 +15,7 @@
 typedef struct Builder {
     Arena *arena;
     const RegionSpecOptions *options;
+    const Model *model;
     const ModelRegion *region;
     RegionSpec *spec;
     bool failed; // no memory; looked at once at the end
@@ -90,25 +92,64 @@ static Program *add(Builder *builder, const char *name, const char *const *envir
     return program;
 }
 
-// One of our own programs, with the arguments that all of them take; `more` ends with NULL.
-static void set_own(Builder *builder, Program *program, const char *own, const char *const *more)
+// One of our own programs, with the arguments that all of them take; `verb` stands before them
+// (NULL: none), `more`, which ends with NULL, behind.
+static void set_verb(Builder *builder, Program *program, const char *own, const char *verb,
+                     const char *const *more)
 {
     program->own = own;
-    const char *argv[16] = {
-        arena_printf(builder->arena, "%s/%s", builder->options->programs, own),
-        "--fleet",
-        path(builder, "fleet.yaml"), // its own: a staged push changes one region after the other
-        "--dir",
-        builder->options->dir,
-        "--region",
-        builder->region->name};
-    if (argv[0] == NULL || argv[2] == NULL) {
+    const char *const common[] = {
+        "--fleet", path(builder, "fleet.yaml"), // its own: a staged push changes one region after
+                                                // the other
+        "--dir",   builder->options->dir,       "--region", builder->region->name};
+    const char *argv[16] = {arena_printf(builder->arena, "%s/%s", builder->options->programs, own)};
+    size_t n = 1;
+    if (argv[0] == NULL || common[1] == NULL) {
         builder->failed = true;
         return;
     }
-    for (size_t n = 7; *more != NULL; n++)
-        argv[n] = *more++;
+    if (verb != NULL)
+        argv[n++] = verb;
+    for (size_t i = 0; i < ARRAY_SIZE(common); i++)
+        argv[n++] = common[i];
+    while (*more != NULL)
+        argv[n++] = *more++;
     program->argv = list(builder, argv);
+}
+
+static void set_own(Builder *builder, Program *program, const char *own, const char *const *more)
+{
+    set_verb(builder, program, own, NULL, more);
+}
+
+static const char *pki_ca(Builder *builder)
+{
+    char *text = arena_printf(builder->arena, "%s/pki/ca.pem", builder->options->dir);
+    builder->failed = builder->failed || text == NULL;
+    return text;
+}
+
+// Names of all regions, as copies.
+static const char *const *regions(Builder *builder)
+{
+    uint32_t n = builder->model->n_regions;
+    const char **names = arena_new_array(builder->arena, const char *, n);
+    for (uint32_t i = 0; names != NULL && i < n; i++) {
+        names[i] = arena_strdup(builder->arena, builder->model->regions[i].name);
+        builder->failed = builder->failed || names[i] == NULL;
+    }
+    builder->failed = builder->failed || names == NULL;
+    return names;
+}
+
+// What makes a program's connections come from its region's address.
+static const char *const *from_here(Builder *builder, const char *more)
+{
+    const char *environment[] = {
+        arena_printf(builder->arena, "LD_PRELOAD=%s", builder->options->preload),
+        arena_printf(builder->arena, "WILDCAM_SOURCE=%s", builder->region->address), more, NULL};
+    builder->failed = builder->failed || environment[0] == NULL || environment[1] == NULL;
+    return list(builder, environment);
 }
 
 static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
@@ -126,15 +167,17 @@ static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
                          .port = local->database_port,
                          .certificate = pki_path(builder, "pg.pem"),
                          .key = pki_path(builder, "pg.key"),
+                         .authority = pki_ca(builder),
+                         .regions = regions(builder),
+                         .n_regions = builder->model->n_regions,
                          .run_user = builder->options->run_user};
     setup->step = pg_setup_step;
     setup->context = context;
     size_t before = builder->spec->n - 1;
-    const char *environment[] = {
-        arena_printf(builder->arena, "NOTIFY_SOCKET=%s/notify", builder->spec->sockets),
-        arena_printf(builder->arena, "LD_PRELOAD=%s", builder->options->preload),
-        arena_printf(builder->arena, "WILDCAM_SOURCE=%s", builder->region->address), NULL};
-    Program *postgres = add(builder, "postgres", environment);
+    const char *notify =
+        arena_printf(builder->arena, "NOTIFY_SOCKET=%s/notify", builder->spec->sockets);
+    builder->failed = builder->failed || notify == NULL;
+    Program *postgres = add(builder, "postgres", from_here(builder, notify));
     postgres->argv = list(builder, (const char *const[]){PG_SERVER, "-D", context->folder, NULL});
     postgres->ready = PROGRAM_READY_NOTIFY;
     postgres->stop_signal = SIGINT; // fast shutdown
@@ -143,7 +186,20 @@ static size_t add_postgres(Builder *builder, const ConfRegionLocal *local)
     return builder->spec->n - 1;
 }
 
-static void add_backends(Builder *builder, bool database, size_t postgres)
+// The daemon of the region's part of the mesh.
+static void add_rows(Builder *builder, size_t migrate)
+{
+    Program *rows = add(builder, "rows", from_here(builder, NULL));
+    set_verb(builder, rows, "wildcam-rows", "serve", (const char *const[]){NULL});
+    rows->upgrade = PROGRAM_UPGRADE_RESTART;
+    rows->ready = PROGRAM_READY_HTTP;
+    rows->ready_socket = socket_path(builder, "rows.sock");
+    rows->ready_path = "/v1/ready";
+    program_after(rows, migrate);
+}
+
+// Returns the step that migrates.
+static size_t add_backends(Builder *builder, bool database, size_t postgres)
 {
     Program *migrate = add(builder, "migrate", NULL);
     set_own(builder, migrate, "wildcam-backend", (const char *const[]){"--migrate", NULL});
@@ -155,7 +211,7 @@ static void add_backends(Builder *builder, bool database, size_t postgres)
         char *name = arena_printf(builder->arena, "backend-%u", i);
         if (number == NULL || name == NULL) {
             builder->failed = true;
-            return;
+            return before;
         }
         Program *backend = add(builder, name, NULL);
         set_own(builder, backend, "wildcam-backend",
@@ -166,6 +222,7 @@ static void add_backends(Builder *builder, bool database, size_t postgres)
         backend->ready_path = "/api/health";
         program_after(backend, before);
     }
+    return before;
 }
 
 static void add_edge(Builder *builder, unsigned workers)
@@ -215,6 +272,7 @@ int region_spec_new(Arena *arena, const Conf *conf, uint32_t region,
         return error_set(reterr, ERROR_MEMORY, "programs of a region");
     Builder builder = {.arena = arena,
                        .options = &own,
+                       .model = &conf->model,
                        .region = &conf->model.regions[region],
                        .spec = arena_new_of(arena, RegionSpec)};
     LayoutPath sockets;
@@ -230,7 +288,8 @@ int region_spec_new(Arena *arena, const Conf *conf, uint32_t region,
     bool database = strcmp(local->database, "local") == 0;
     add_agent(&builder);
     size_t postgres = database ? add_postgres(&builder, local) : 0;
-    add_backends(&builder, database, postgres);
+    size_t migrate = add_backends(&builder, database, postgres);
+    add_rows(&builder, migrate);
     add_edge(&builder, conf->edge.workers);
     const char *lock = arena_printf(arena, "%s/.s.PGSQL.%u.lock", folder, local->database_port);
     builder.spec->stale =

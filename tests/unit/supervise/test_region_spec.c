@@ -82,6 +82,7 @@ static void the_order_has_no_circle_and_looks_back_only(void **state)
     assert_true(is_after("migrate", "postgres"));
     assert_true(is_after("backend-1", "migrate"));
     assert_true(is_after("backend-2", "migrate"));
+    assert_true(is_after("rows", "migrate"));
     assert_true(is_after("nginx", "edge-conf"));
     assert_false(is_after("nginx", "backend-1")); // an edge without replicas serves from elsewhere
 }
@@ -97,6 +98,10 @@ static void arguments_are_those_of_the_page(void **state)
     assert_true(has(backend->argv, "--replica") && has(backend->argv, "2"));
     assert_string_equal(backend->ready_path, "/api/health");
     assert_string_equal(backend->ready_socket, "/tmp/short/backend-2.sock");
+    assert_string_equal(find("rows")->argv[1], "serve");
+    assert_true(has(find("rows")->argv, fleet) && has(find("rows")->argv, "--region"));
+    assert_string_equal(find("rows")->ready_socket, "/tmp/short/rows.sock");
+    assert_true(has(find("rows")->environment, "WILDCAM_SOURCE=127.1.1.1"));
     assert_true(has(find("postgres")->environment, "LD_PRELOAD=/opt/srcbind.so"));
     assert_true(has(find("postgres")->environment, "WILDCAM_SOURCE=127.1.1.1"));
     assert_int_equal(find("postgres")->stop_signal, SIGINT);

@@ -18,6 +18,8 @@ static const Verb VERBS[] = {
      "lags, RPO, conflicts and alarms of every region and link", rows_status},
     {"rows check", "[TABLE ...] [--dir DIR] [--rate ROWS] [--resume] [--json]",
      "compare the rows of all regions while they are written to", rows_check},
+    {"rows repair", "[TABLE ...] [--dir DIR] [--yes] [--prefer REGION] [--json]",
+     "mend what a check finds; shows first what it would do", rows_repair},
 };
 
 static const char *name_of(const Verb *verb)

@@ -211,9 +211,10 @@ void check_split_range(const CheckTable *table, CheckPart part, const CheckSplit
     }
     buf_add_text(buf, " ELSE (");
     for (unsigned i = 0; i < 3; i++) {
-        buf_printf(buf, "%sget_byte(uuid_send(", i > 0 ? " | " : "");
+        // the operators have one precedence
+        buf_printf(buf, "%s(get_byte(uuid_send(", i > 0 ? " | " : "");
         key_column(table, buf);
-        buf_printf(buf, "),%u) << %u", split->byte + i, 16 - 8 * i);
+        buf_printf(buf, "),%u) << %u)", split->byte + i, 16 - 8 * i);
     }
     buf_printf(buf, ") >> %u END", split->shift);
 }

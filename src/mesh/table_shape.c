@@ -19,7 +19,9 @@ static const char *const table_query =
 
 // One row a column. `k` is the operator class of a unique index on it: what "equal" means there.
 static const char *const columns_query =
-    "WITH RECURSIVE base(number, oid) AS ("
+    // names of types with their schema, whatever this session's search_path is: functions have none
+    "WITH RECURSIVE here AS MATERIALIZED (SELECT set_config('search_path', 'pg_catalog', true)),"
+    "base(number, oid) AS ("
     " SELECT a.attnum, a.atttypid FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0"
     " UNION ALL SELECT b.number, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.oid"
     " WHERE t.typtype = 'd'),"
@@ -54,7 +56,7 @@ static const char *const columns_query =
     "  ('T', '0'), ('A', '{}'), ('I', '0.0.0.0'), ('R', 'empty')) v(category, value)"
     "  WHERE v.category = t.typcategory::text) END,"
     " t.typname, quote_ident(an.nspname)"
-    " FROM pg_attribute a"
+    " FROM here CROSS JOIN pg_attribute a"
     " JOIN LATERAL (SELECT t.* FROM base b JOIN pg_type t ON t.oid = b.oid"
     "  WHERE b.number = a.attnum AND t.typtype <> 'd' LIMIT 1) t ON true"
     " JOIN pg_namespace tn ON tn.oid = t.typnamespace"

@@ -14,6 +14,10 @@
 static const Verb VERBS[] = {
     {"rows init", "[--dir DIR] [--plan] [--json]",
      "make the databases of all regions one mesh; shows what is missing", rows_init},
+    {"rows federate", "[--dir DIR] [--insert-only] [--drop] [--yes] [--json] TABLE",
+     "take a table of all regions into the federation, or out of it", rows_federate},
+    {"rows migrate", "[--dir DIR] [--plan] [--yes] [--json] FILE.sql",
+     "roll schema changes through all regions in the safe order", rows_migrate},
     {"rows status", "[--dir DIR] [--region REGION] [--watch] [--json]",
      "lags, RPO, conflicts and alarms of every region and link", rows_status},
     {"rows check", "[TABLE ...] [--dir DIR] [--rate ROWS] [--resume] [--json]",

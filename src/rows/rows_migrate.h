@@ -86,7 +86,7 @@ int migrate_classify(const char *bytes, const MigrateTokens *tokens, Arena *aren
 
 typedef struct MigrateFile {
     const char *name; // as given
-    char id[17];      // 64 bits of hash of its statements, as hex
+    char id[17];      // 64 bits of hash of its bytes, as hex
     uint32_t n;
     MigrateStatement *statements;
 } MigrateFile;
@@ -98,3 +98,52 @@ int migrate_parse(const char *name, const char *bytes, size_t len, Arena *arena,
 // "a" as "\"a\"": for SQL.
 void migrate_quote(const char *name, Buf *buf);
 void migrate_quote_text(const char *text, Buf *buf); // as a string literal
+
+#define MIGRATE_PHASES_MAX 3
+
+typedef struct MigrateFact { // what a statement is about, kept while it runs
+    bool known;
+    uint32_t number; // of the federated table; 0: of none
+    TableKind kind;
+    const char *table; // quoted, with its schema
+} MigrateFact;
+
+typedef struct MigrateRun {
+    FederateMesh *fm;
+    const MigrateFile *file;
+    MigrateFact *facts;   // [file->n]
+    uint8_t **done;       // [mesh->n][file->n]: bit p: phase p is done there
+    bool *known;          // [mesh->n]: has a row of this run
+    bool begun, finished; // some node has a row; all that are there say it is over
+    bool json, plan;
+} MigrateRun;
+
+typedef struct MigratePhase {
+    const char *what;
+    bool barrier; // every member must have done the phase before
+    bool settle;  // and whatever was written by then must be applied everywhere
+    bool all;     // every member must be reachable now
+    bool alone;   // cannot be in a transaction
+    int (*run)(MigrateRun *run, uint32_t statement, MeshNode *node, Error *reterr);
+} MigratePhase;
+
+// rows_migrate_phases.c: how a statement is done; ends with what == NULL.
+const MigratePhase *migrate_phases(const MigrateStatement *statement, const MigrateFact *fact);
+// rows_migrate_checks.c: finds out what the statement is about.
+int migrate_learn(MigrateRun *run, uint32_t statement, Error *reterr) MUST_CHECK;
+// Every reason not to begin, one a line; returns how many.
+int migrate_check(MigrateRun *run, Buf *problems, Error *reterr) MUST_CHECK;
+
+typedef struct MigrateStop { // where the run came to its end for now
+    uint32_t statement, phase;
+    bool stopped; // a phase must wait for others
+    Buf away;     // regions that have not done everything
+    uint32_t ran; // phases run now, over all regions
+} MigrateStop;
+
+// rows_migrate_run.c
+int migrate_read(MigrateRun *run, Error *reterr) MUST_CHECK;
+int migrate_go(MigrateRun *run, MigrateStop *ret_stop, Error *reterr) MUST_CHECK;
+// rows_migrate_print.c
+void migrate_print_plan(const MigrateRun *run);
+void migrate_print_result(const MigrateRun *run, const MigrateStop *stop);

@@ -726,7 +726,7 @@ int migrate_parse(const char *name, const char *bytes, size_t len, Arena *arena,
     MigrateFile file = {.name = name};
     size_t pos = 0;
     uint32_t line = 1;
-    uint64_t hash = HASH_SEED;
+    uint64_t hash = hash_bytes(HASH_SEED, bytes, len);
     if (len > MIGRATE_BYTES_MAX)
         return error_set(reterr, ERROR_LIMIT, "%s: more than %u bytes", name, MIGRATE_BYTES_MAX);
     file.statements = arena_new_array(arena, MigrateStatement, MIGRATE_STATEMENTS_MAX);
@@ -739,8 +739,7 @@ int migrate_parse(const char *name, const char *bytes, size_t len, Arena *arena,
         r = file.n == MIGRATE_STATEMENTS_MAX
                 ? error_set(reterr, ERROR_LIMIT, "more than %u statements", MIGRATE_STATEMENTS_MAX)
                 : migrate_classify(bytes, &tokens, arena, &file.statements[file.n], reterr);
-        if (r == 0)
-            hash = hash_text(hash, file.statements[file.n++].text);
+        file.n += r == 0 ? 1 : 0;
     }
     if (r == 0 && file.n == 0)
         r = error_set(reterr, ERROR_USAGE, "no statement in it");

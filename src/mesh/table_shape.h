@@ -18,7 +18,7 @@ typedef enum TableKind {
 } TableKind;
 
 typedef struct TableColumn {
-    const char *name, *type; // format_type: "character varying(20)"
+    const char *name, *type; // "character varying(20)", "public.mood[]"
     const char *stored;      // its name in journal_N, tombstone_N and parked_N: table_stored_name
     uint32_t number;         // attnum
     bool not_null, generated, identity, has_default;

@@ -117,10 +117,9 @@ void federate_print_after(const FederateMesh *fm, const FederateCheck *check, Ta
         (void)printf("%s: nothing to do\n", check->table);
     else if (options->drop)
         (void)printf(
-            "%s is out of the federation. Its column %s stays, with its default; ALTER TABLE "
-            "... DROP COLUMN %s removes it.\n",
-            check->table, kind == TABLE_KIND_LWW ? "_v" : "_origin",
-            kind == TABLE_KIND_LWW ? "_v" : "_origin");
+            "%s is out of the federation. Its column %s stays; to remove it: ALTER TABLE ... DROP "
+            "COLUMN in each region's psql.\n",
+            check->table, kind == TABLE_KIND_LWW ? "_v" : "_origin");
     else
         (void)printf("%s is federated: %u links, %llu rows sent\n", check->table, done->links,
                      (unsigned long long)done->filled_rows);

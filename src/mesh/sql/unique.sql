@@ -117,7 +117,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET wildcam.apply = '1' SET search_path = {{pa
 #variable_conflict use_column
 <<w>>
 DECLARE
-  found int;
+  gone int;
   total int := 0;
   p record;
   r {{table}};
@@ -128,11 +128,11 @@ BEGIN
     PERFORM wildcam.unpark_{{n}}(r);
   END LOOP;
   DELETE FROM wildcam.parked_{{n}} p USING {{table}} x WHERE {{same_key p x}} AND x._v >= p._v;
-  GET DIAGNOSTICS found = ROW_COUNT;
-  total := total + found;
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  total := total + gone;
   DELETE FROM wildcam.parked_{{n}} p USING wildcam.tombstone_{{n}} d WHERE {{same_stored_key p d}} AND d.v > p._v;
-  GET DIAGNOSTICS found = ROW_COUNT;
-  total := total + found;
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  total := total + gone;
   FOR p IN SELECT {{stored_key p}}, p._v FROM wildcam.parked_{{n}} p
       WHERE NOT EXISTS (SELECT FROM {{table}} x WHERE ({{conflict p x}}) AND ({{rank x}}) > ({{rank p}}))
       ORDER BY {{rank_down p}} LOOP

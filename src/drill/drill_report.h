@@ -46,7 +46,7 @@ typedef struct DrillReport {
     double rpo_ms;       // age at the fault of the oldest write that survivors lacked; 0: none
     double converged_ms; // after healing, until every region had what the others had then
     double rows_differ;  // regions whose rows of this run are not the first one's, at the end
-    double rto_edge_ms, rto_plan_ms, recovered_ms;       // or FIGURE_NONE
+    double rto_edge_ms, rto_plan_ms, recovered_ms; // or FIGURE_NONE
     double recover_limit_ms;
     char not_recovered[128]; // what was missing at the deadline, or ""
     uint32_t n_verdicts;

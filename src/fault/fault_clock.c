@@ -23,6 +23,7 @@
 
 typedef struct Clock {
     uint64_t touched; // regions whose program has our environment, or may have
+    char *before[64]; // what the operator had added to it ("A=1 B=2"); owned
 } Clock;
 
 typedef int EachRegion(FaultHeld *held, uint32_t region, Error *reterr);
@@ -130,11 +131,54 @@ static int find_program(const FaultHeld *held, const char *region, int64_t *ret_
     return r < 0 ? r : fault_processes_main(init, (pid_t)*ret_inner, ret_pid, reterr);
 }
 
+// A keeper that was killed has left ours: nobody wants that back.
+static bool is_ours(const char *word, size_t len)
+{
+    static const char PRELOAD[] = "LD_PRELOAD=", LIBRARY[] = "libfaketime";
+    return (len > 9 && strncmp(word, "FAKETIME_", 9) == 0) ||
+           (len > strlen(PRELOAD) && strncmp(word, PRELOAD, strlen(PRELOAD)) == 0 &&
+            memmem(word, len, LIBRARY, strlen(LIBRARY)) != NULL);
+}
+
+// Words of `words` but for ours and, if `preloads` is false, for libraries, which stand in what the
+// program has loaded already; each with a space in front.
+static void add_words(const char *words, bool preloads, Buf *out)
+{
+    for (const char *at = words; *at != '\0';) {
+        size_t len = strcspn(at, " ");
+        if (len > 0 && !is_ours(at, len) && (preloads || strncmp(at, "LD_PRELOAD=", 11) != 0))
+            buf_printf(out, " %.*s", (int)len, at);
+        at += len + (at[len] == ' ');
+    }
+}
+
+static int remember(const FaultHeld *held, uint32_t region, Error *reterr)
+{
+    Clock *clock = held->own;
+    Buf words CLEANUP(buf_done) = BUF_INIT(4096);
+    json_t *answer = NULL;
+    int r = fault_ask_answer(held, &answer, reterr, "added %s %s", fault_region_name(held, region),
+                             program_of(held));
+    const char *added = json_string_value(json_object_get(answer, "environment"));
+    if (r == 0 && added == NULL)
+        r = error_set(reterr, ERROR_FORMAT, "the supervisor does not say what was added");
+    if (r == 0) {
+        add_words(added, true, &words);
+        r = buf_check(&words);
+    }
+    json_decref(answer);
+    if (r < 0)
+        return error_wrap(reterr, r, "environment of '%s'", program_of(held));
+    free(clock->before[region]);
+    clock->before[region] = alloc_strdup(buf_text(&words));
+    return clock->before[region] != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "environment");
+}
+
 static int preload(FaultHeld *held, uint32_t region, Error *reterr)
 {
     Clock *clock = held->own;
     const char *name = fault_region_name(held, region);
-    Buf libraries CLEANUP(buf_done) = BUF_INIT(4096);
+    Buf libraries CLEANUP(buf_done) = BUF_INIT(4096), kept CLEANUP(buf_done) = BUF_INIT(4096);
     LayoutPath library, folder, file;
     int64_t inner = 0;
     pid_t pid = 0;
@@ -146,14 +190,18 @@ static int preload(FaultHeld *held, uint32_t region, Error *reterr)
         (r = offset_path(held, region, &folder, &file, reterr)) < 0 ||
         (r = write_offset(held, region, 0, reterr)) < 0)
         return r;
+    if ((r = remember(held, region, reterr)) < 0)
+        return r;
+    add_words(clock->before[region], false, &kept);
     buf_add_text(&libraries, library.text);
     if ((r = buf_check(&libraries)) < 0)
         return error_set(reterr, r, "what '%s' preloads", program_of(held));
     clock->touched |= UINT64_C(1) << region;
-    r = fault_ask(held, reterr,
-                  "environment %s %s LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE=%s FAKETIME_NO_CACHE=1 "
-                  "FAKETIME_DONT_FAKE_MONOTONIC=1",
-                  name, program_of(held), buf_text(&libraries), file.text);
+    r = fault_ask(
+        held, reterr,
+        "environment %s %s%s LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE=%s FAKETIME_NO_CACHE=1 "
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        name, program_of(held), buf_text(&kept), buf_text(&libraries), file.text);
     if (r == 0)
         r = fault_ask(held, reterr, "restart %s %s", name, program_of(held));
     return r < 0 ? r : fault_wait_ready(held, name, program_of(held), inner, reterr);
@@ -186,7 +234,8 @@ static int restore(FaultHeld *held, uint32_t region, Error *reterr)
     if (r == 0) {
         const json_t *program = control_status_program(status, name, program_of(held));
         int64_t inner = json_integer_value(json_object_get(program, "pid"));
-        r = fault_ask(held, reterr, "environment %s %s", name, program_of(held));
+        const char *before = clock->before[region] != NULL ? clock->before[region] : "";
+        r = fault_ask(held, reterr, "environment %s %s%s", name, program_of(held), before);
         // A region or program that is down starts with the environment of then.
         if (r == 0 && fault_status_runs(status, name) && inner > 0 &&
             (r = fault_ask(held, reterr, "restart %s %s", name, program_of(held))) == 0)
@@ -247,6 +296,8 @@ static int clock_undo(FaultHeld *held, Error *reterr)
     int r = clock != NULL ? for_each(held, clock->touched, restore, reterr) : 0;
     if (r < 0)
         return r;
+    for (size_t i = 0; clock != NULL && i < ARRAY_SIZE(clock->before); i++)
+        free(clock->before[i]);
     free(held->own);
     held->own = NULL;
     return 0;

@@ -76,6 +76,9 @@ const char *fault_region_name(const FaultHeld *held, uint32_t region);
 // While healing, "no supervisor" is no failure of commands to it: 0, since nothing runs any more.
 int fault_ask(const FaultHeld *held, Error *reterr, const char *fmt, ...)
     PRINTF_LIKE(3, 4) MUST_CHECK;
+// The same for what it answers; json_decref it. No supervisor is always ERROR_NOT_FOUND.
+int fault_ask_answer(const FaultHeld *held, json_t **ret_answer, Error *reterr, const char *fmt,
+                     ...) PRINTF_LIKE(4, 5) MUST_CHECK;
 // "VERB REGION..." for all regions of the mask, in as many commands as their names need.
 int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions,
                       Error *reterr) MUST_CHECK;

@@ -13,7 +13,7 @@
 
 #define ASK_MAX_NS (20 * NS_PER_S)
 #define LOOK_MS 10
-#define COMMAND_MAX 1000 // of a line to the supervisor
+#define COMMAND_MAX 4000 // of a line to the supervisor
 
 const char *fault_region_name(const FaultHeld *held, uint32_t region)
 {
@@ -69,6 +69,20 @@ int fault_ask(const FaultHeld *held, Error *reterr, const char *fmt, ...)
     if (r < 0)
         return error_set(reterr, r, "command to the supervisor");
     return ask_done(held, buf_text(&command), reterr);
+}
+
+int fault_ask_answer(const FaultHeld *held, json_t **ret_answer, Error *reterr, const char *fmt,
+                     ...)
+{
+    Buf command CLEANUP(buf_done) = BUF_INIT(COMMAND_MAX);
+    va_list args;
+    va_start(args, fmt);
+    buf_vprintf(&command, fmt, args);
+    va_end(args);
+    int r = buf_check(&command);
+    if (r < 0)
+        return error_set(reterr, r, "command to the supervisor");
+    return ask_text(held, buf_text(&command), ret_answer, reterr);
 }
 
 int fault_ask_regions(const FaultHeld *held, const char *verb, uint64_t regions, Error *reterr)

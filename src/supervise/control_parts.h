@@ -21,4 +21,5 @@ void control_execute(Control *control, ControlClient *client, char *line, Mono n
 bool control_programs_execute(Control *control, ControlClient *client, const char *verb, char *rest,
                               Mono now);
 // Names of the commands, for a hint.
-#define CONTROL_PROGRAMS_VERBS "restart, signal, halt, resume, environment, programs, upgrade"
+#define CONTROL_PROGRAMS_VERBS                                                                     \
+    "restart, signal, halt, resume, environment, added, programs, upgrade"

@@ -192,6 +192,21 @@ static void do_environment(Control *control, ControlClient *client, char *rest, 
     pass_on(control, client, region, message);
 }
 
+// What `environment` has added, so that whoever changes it for a while can put it back.
+static void do_added(Control *control, ControlClient *client, char *rest, Mono now)
+{
+    int program;
+    const RegionView *region = take_program(control, client, &rest, &program);
+    if (region == NULL)
+        return;
+    const char *words = region->changes.environment[program];
+    Buf buf CLEANUP(buf_done) = BUF_INIT(65536);
+    buf_add_text(&buf, "{\"ok\":true,\"environment\":");
+    buf_add_json_string(&buf, words != NULL ? words : "");
+    buf_add_char(&buf, '}');
+    control_answer(client, &buf);
+}
+
 static void do_programs(Control *control, ControlClient *client, char *rest, Mono now)
 {
     RegionView *region =
@@ -218,9 +233,9 @@ bool control_programs_execute(Control *control, ControlClient *client, const cha
     static const struct {
         const char *verb;
         void (*run)(Control *, ControlClient *, char *, Mono);
-    } VERBS[] = {{"restart", do_restart},  {"signal", do_signal},   {"halt", do_halt},
-                 {"resume", do_resume},    {"upgrade", do_upgrade}, {"environment", do_environment},
-                 {"programs", do_programs}};
+    } VERBS[] = {{"restart", do_restart}, {"signal", do_signal},    {"halt", do_halt},
+                 {"resume", do_resume},   {"upgrade", do_upgrade},  {"environment", do_environment},
+                 {"added", do_added},     {"programs", do_programs}};
     for (size_t i = 0; i < ARRAY_SIZE(VERBS); i++) {
         if (strcmp(VERBS[i].verb, verb) == 0) {
             VERBS[i].run(control, client, rest, now);

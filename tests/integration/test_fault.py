@@ -213,6 +213,31 @@ def test_a_clock_jumps_while_the_program_runs(fleet):
     assert not list((fleet.dir / REGION / "sock").resolve().glob("clock-*"))
 
 
+@needs_faketime
+def test_what_an_operator_added_to_the_environment_is_there_during_and_after(fleet):
+    region_up(fleet)
+
+    def environments():
+        space = {os.readlink(f"/proc/{fleet.inits()[REGION]}/ns/pid")}
+        pid, = fleetkit.host_pids(space, "wildcam-agent")
+        return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+    assert fleet.control(f"environment {REGION} agent WILDCAM_KEPT=yes WILDCAM_MORE=1,2")["ok"]
+    try:
+        with fault(fleet, "clock", "--region", REGION, "--value", "20s") as held:
+            assert {b"WILDCAM_KEPT=yes", b"WILDCAM_MORE=1,2"} <= set(environments())
+            assert any(b"FAKETIME_TIMESTAMP_FILE" in word for word in environments())
+            held.heal()
+        region_up(fleet)
+        assert {b"WILDCAM_KEPT=yes", b"WILDCAM_MORE=1,2"} <= set(environments())
+        assert not any(b"FAKETIME" in word or b"faketime" in word for word in environments())
+        assert fleet.control(f"added {REGION} agent")["environment"] == "WILDCAM_KEPT=yes WILDCAM_MORE=1,2"
+    finally:
+        assert fleet.control(f"environment {REGION} agent")["ok"] and fleet.control(f"restart {REGION} agent")["ok"]
+    assert fleet.control(f"added {REGION} agent")["environment"] == ""
+    region_up(fleet)
+
+
 # --- the disk ---
 def no_disk_is_left(fleet):
     assert not list((fleet.dir / REGION).glob("pg.*[!s]")), "only pg and pg.pass"

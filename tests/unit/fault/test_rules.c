@@ -5,29 +5,11 @@
 #include <string.h>
 
 #include "fault_rules.h"
+#include "shipped.h"
 #include "unit.h"
 
 #define HEAD "add table inet t { flags owner; chain in { type filter hook input priority 0; "
 #define TAIL "}; }"
-#define AWS 0x03U // the shipped file: two regions a cloud, in this order
-#define AZURE 0x0cU
-#define GCP 0x30U
-
-static const char *root;
-static Conf *conf;
-
-static int setup(void **state)
-{
-    char file[1024];
-    (void)snprintf(file, sizeof file, "%s/fleet.yaml", root);
-    return conf_load(file, &conf, NULL, NULL);
-}
-
-static int teardown(void **state)
-{
-    conf = conf_free(conf);
-    return 0;
-}
 
 static void expect_table(const Fault *fault, const char *rules)
 {
@@ -155,6 +137,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_rules_come_in_one_transaction),
         cmocka_unit_test(cameras_stay_connected),
     };
-    root = argc > 1 ? argv[1] : ".";
-    return cmocka_run_group_tests(tests, setup, teardown);
+    shipped_root = argc > 1 ? argv[1] : ".";
+    return cmocka_run_group_tests(tests, shipped_load, shipped_free);
 }

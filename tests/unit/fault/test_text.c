@@ -7,23 +7,8 @@
 #include "fault_check.h"
 #include "fault_kind.h"
 #include "fault_text.h"
+#include "shipped.h"
 #include "unit.h"
-
-static const char *root;
-static Conf *conf;
-
-static int setup(void **state)
-{
-    char file[1024];
-    (void)snprintf(file, sizeof file, "%s/fleet.yaml", root);
-    return conf_load(file, &conf, NULL, NULL);
-}
-
-static int teardown(void **state)
-{
-    conf = conf_free(conf);
-    return 0;
-}
 
 static void every_kind_is_declared_and_done_by_somebody(void **state)
 {
@@ -36,6 +21,7 @@ static void every_kind_is_declared_and_done_by_somebody(void **state)
         assert_non_null(fault_actions((FaultKind)i));
         assert_non_null(fault_actions((FaultKind)i)->begin);
         assert_non_null(fault_actions((FaultKind)i)->end);
+        assert_non_null(fault_actions((FaultKind)i)->look); // none may end early unseen
         assert_int_equal(fault_kind_parse(info->name, &kind, NULL), 0);
         assert_int_equal(kind, i); // names differ
     }
@@ -167,6 +153,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(masks_beyond_the_fleet_are_refused),
         cmocka_unit_test(an_unknown_name_lists_the_known_ones),
     };
-    root = argc > 1 ? argv[1] : ".";
-    return cmocka_run_group_tests(tests, setup, teardown);
+    shipped_root = argc > 1 ? argv[1] : ".";
+    return cmocka_run_group_tests(tests, shipped_load, shipped_free);
 }

@@ -120,7 +120,7 @@ def plan(seed, size, length):
         elif x < 0.26:
             steps.append(("freeze", r.choice(up)))
         elif x < 0.34:
-            steps.append(("beat", r.choice(up)))
+            steps.append(("beat", *up))
         elif x < 0.40 and collecting:
             steps.append(("collect", r.choice(up)))
         elif x < 0.45:
@@ -173,6 +173,7 @@ class History:
     def run(self, seed, length=None, told=None):
         collecting, steps = plan(seed, self.mesh.size, length or random.Random(seed).randint(40, 220))
         self.reset()
+        self.mesh.converge()  # everybody knows everybody's watermarks: there is a floor
         try:
             for number, step in enumerate(steps):
                 if told:
@@ -295,6 +296,9 @@ class History:
         self.lost.add((i, j))
 
     def do_relink(self, i, j):
+        self.free_rows()  # a new slot waits for the end of every transaction
+        for session in list(self.sessions.values()):
+            self.finish(session)
         self.mesh.link(i, j)
         self.mesh[i].run(f"UPDATE wildcam.link SET state = 'subscribed' WHERE origin = {j}")
         self.mesh[j].run("SELECT wildcam.beat()")
@@ -319,11 +323,11 @@ class History:
         self.mesh.clock(i, ahead_us=self.ahead[i], steps_us=steps)
 
     def do_freeze(self, i):
-        self.free_rows()
         self.mesh[i].run("VACUUM (FREEZE) items, accounts")
 
-    def do_beat(self, i):
-        self.mesh[i].run("SELECT wildcam.beat()")
+    def do_beat(self, *nodes):
+        for i in nodes:
+            self.mesh[i].run("SELECT wildcam.beat()")
 
     def do_collect(self, i):
         self.mesh[i].run("SELECT wildcam.beat()")
@@ -368,7 +372,7 @@ class History:
         best, tombs = {}, {}
         for node in self.mesh.nodes.values():
             for v, op, row in node.rows(f"SELECT v, op, row FROM test.archive WHERE number = {self.mesh.number(table.name)}"):
-                v, row = int(v), {k: c for k, c in json.loads(row).items() if k != "at"}
+                v, row = int(v), {k: c for k, c in json.loads(row).items() if k != "c_at"}
                 key = key_of(table, row)
                 if op == "D":
                     tombs[key] = max(v, tombs.get(key, 0))

@@ -9,6 +9,7 @@ and waited for later. The driver packages of Python are no dependency of this pr
 import ctypes
 import ctypes.util
 import select
+import time
 
 lib = ctypes.CDLL(ctypes.util.find_library("pq") or "libpq.so.5")
 for name, result, arguments in [
@@ -79,8 +80,14 @@ class Session:
         finally:
             lib.PQclear(result)
 
-    def rows(self, text):
-        return self._take(lib.PQexec(self.handle, text.encode()))
+    def rows(self, text, deadline=120):
+        """Never inside libpq while the server works: a signal must reach Python, and a statement that hangs must be named."""
+        self.send(text)
+        end = time.monotonic() + deadline
+        while self.busy(0.2):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {deadline} s: {text[:300]}")
+        return self.finish()
 
     def value(self, text):
         rows = self.rows(text)
@@ -107,14 +114,14 @@ class Session:
         if not lib.PQsendQuery(self.handle, text.encode()):
             raise Failed(lib.PQerrorMessage(self.handle).decode(errors="replace"))
 
-    def busy(self):
-        """A sent statement has not ended yet."""
-        while select.select([lib.PQsocket(self.handle)], [], [], 0)[0]:
+    def busy(self, wait=0):
+        """A sent statement has not ended yet, `wait` seconds from now."""
+        while lib.PQisBusy(self.handle):
+            if not select.select([lib.PQsocket(self.handle)], [], [], wait)[0]:
+                return True
             if not lib.PQconsumeInput(self.handle):
                 return False
-            if not lib.PQisBusy(self.handle):
-                return False
-        return bool(lib.PQisBusy(self.handle))
+        return False
 
     def finish(self):
         """Waits for the sent statement: the rows of its last part, or the first failure."""

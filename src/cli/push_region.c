@@ -75,6 +75,9 @@ static int at_once(Give *give, Error *reterr)
 
 static int tell_agent(Give *give, Error *reterr)
 {
+    // The mesh's daemon takes it too; it may be down, and no traffic depends on it.
+    int r = tell(give, "signal", "rows HUP", NULL);
+    (void)r;
     return tell(give, "signal", "agent HUP", reterr);
 }
 

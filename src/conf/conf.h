@@ -36,8 +36,9 @@ typedef struct ConfCacheRule {
 typedef struct ConfRegionLocal { // per region, what the core does not need
     double latitude, longitude;
     uint16_t http_port, dns_port, database_port;
-    const char *database; // "local", or a DSN without secrets
-    const char *store;    // "dir", or a bucket URL
+    const char *database;         // "local", or a DSN without secrets
+    const char *database_replica; // a DSN without secrets for analytics; NULL: none
+    const char *store;            // "dir", or a bucket URL
 } ConfRegionLocal;
 
 typedef struct ConfEdge {
@@ -58,11 +59,19 @@ typedef struct ConfObjectives {
     uint32_t failed_idempotent;          // 0
 } ConfObjectives;
 
+typedef struct ConfRowsTable {
+    const char *name; // "items" (public), "schema.items"
+    bool insert_only; // else last write wins
+} ConfRowsTable;
+
 typedef struct ConfRows {
     int64_t max_lag_ns;
-    int64_t beat_ns;    // 1 s
-    int64_t collect_ns; // 1 min
-    int64_t margin_ns;  // 10 min: tombstones outlive the floor
+    int64_t beat_ns;         // 1 s
+    int64_t collect_ns;      // 1 min
+    int64_t margin_ns;       // 10 min: tombstones outlive the floor
+    uint32_t slot_limit_ppm; // of a slot's WAL limit: an alarm above
+    uint32_t n_tables;       // federated besides detections
+    const ConfRowsTable *tables;
 } ConfRows;
 
 typedef struct ConfCertificates {

@@ -79,6 +79,8 @@ static int build_regions(const ConfRaw *raw, Arena *arena, Conf *conf)
             .dns_port = from->dns_port,
             .database_port = from->database_port,
             .database = from->database,
+            .database_replica =
+                strcmp(from->database_replica, "none") == 0 ? NULL : from->database_replica,
             .store = from->store,
         };
     }
@@ -197,6 +199,20 @@ static int build_edge(const ConfRaw *raw, Arena *arena, ConfEdge *ret_edge)
     return 0;
 }
 
+static int build_rows(const ConfRaw *raw, Arena *arena, ConfRows *ret_rows)
+{
+    const ConfRawRowsTable *items = raw->rows_tables.items;
+    ConfRowsTable *tables = arena_new_array(arena, ConfRowsTable, raw->rows_tables.n);
+    if (tables == NULL && raw->rows_tables.n > 0)
+        return ERROR_MEMORY;
+    for (uint32_t i = 0; i < raw->rows_tables.n; i++)
+        tables[i] = (ConfRowsTable){.name = items[i].name, .insert_only = items[i].kind == 1};
+    *ret_rows = raw->rows;
+    ret_rows->tables = tables;
+    ret_rows->n_tables = raw->rows_tables.n;
+    return 0;
+}
+
 static int build_budget(const ConfRaw *raw, Arena *arena, ConfBudget *budget)
 {
     const ConfNamedNumber *shares = raw->budget_shares.items;
@@ -229,7 +245,6 @@ int conf_build(const ConfRaw *raw, const SortedPrefixes *sorted, Arena *arena, C
     conf->model.pick = raw->pick;
     conf->model.clock_max_skew_ns = raw->clock_max_skew_ns;
     conf->objectives = raw->objectives;
-    conf->rows = raw->rows;
     conf->certificates = (ConfCertificates){.issuer = ISSUERS[raw->issuer],
                                             .lifetime_ns = raw->certificate_lifetime_ns,
                                             .renew_before_ns = raw->renew_before_ns};
@@ -241,6 +256,8 @@ int conf_build(const ConfRaw *raw, const SortedPrefixes *sorted, Arena *arena, C
         r = build_services(raw, arena, conf);
     if (r == 0)
         r = build_edge(raw, arena, &conf->edge);
+    if (r == 0)
+        r = build_rows(raw, arena, &conf->rows);
     if (r == 0)
         r = build_budget(raw, arena, &conf->budget);
     return r;

@@ -135,8 +135,8 @@ static CheckFn *const CHECKS[] = {
     conf_check_canary_steps,   conf_check_scaling,
     conf_check_budget_shares,  conf_check_prices,
     conf_check_dns_ttl,        conf_check_lags,
-    conf_warn_quorum,          conf_warn_capacity,
-    conf_warn_empty_clouds,
+    conf_check_rows_tables,    conf_warn_quorum,
+    conf_warn_capacity,        conf_warn_empty_clouds,
 };
 
 void conf_check(const ConfRaw *raw, const SortedPrefixes *sorted, const TreeNode *root,

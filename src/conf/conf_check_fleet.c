@@ -89,27 +89,34 @@ void conf_check_unique_ports(const ConfCheck *check)
     }
 }
 
+// `word` stands for no connection string: "local", "none".
+static void check_database(const ConfCheck *check, uint32_t index, const char *key,
+                           const char *text, const char *word)
+{
+    const ConfRawRegion *regions = check->raw->regions.items;
+    const char *scheme = strstr(text, "://");
+    const char *at = scheme != NULL ? strchr(scheme + 3, '@') : NULL;
+    bool secret = strstr(text, "password") != NULL ||
+                  (at != NULL && memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) != NULL);
+    bool known = strcmp(text, word) == 0 || strchr(text, '=') != NULL ||
+                 strncmp(text, "postgresql://", 13) == 0 || strncmp(text, "postgres://", 11) == 0;
+    if (known && !secret)
+        return;
+    const TreeNode *node = conf_item_place(check, "regions", index, key);
+    // A password is not repeated in the message.
+    conf_report_error(check->report, node->line, node->column,
+                      "key 'regions.%s.%s': value '%s': %s; allowed: %s, or a "
+                      "connection string without password",
+                      regions[index].name, key, secret ? "***" : text,
+                      secret ? "holds a password" : "not a connection string", word);
+}
+
 void conf_check_databases(const ConfCheck *check)
 {
     const ConfRawRegion *regions = check->raw->regions.items;
     for (uint32_t i = 0; i < check->raw->regions.n; i++) {
-        const char *text = regions[i].database;
-        const char *scheme = strstr(text, "://");
-        const char *at = scheme != NULL ? strchr(scheme + 3, '@') : NULL;
-        bool secret = strstr(text, "password") != NULL ||
-                      (at != NULL && memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) != NULL);
-        bool known = strcmp(text, "local") == 0 || strchr(text, '=') != NULL ||
-                     strncmp(text, "postgresql://", 13) == 0 ||
-                     strncmp(text, "postgres://", 11) == 0;
-        if (known && !secret)
-            continue;
-        const TreeNode *node = conf_item_place(check, "regions", i, "database");
-        // A password is not repeated in the message.
-        conf_report_error(check->report, node->line, node->column,
-                          "key 'regions.%s.database': value '%s': %s; allowed: local, or a "
-                          "connection string without password",
-                          regions[i].name, secret ? "***" : text,
-                          secret ? "holds a password" : "not a connection string");
+        check_database(check, i, "database", regions[i].database, "local");
+        check_database(check, i, "database_replica", regions[i].database_replica, "none");
     }
 }
 

@@ -46,6 +46,7 @@ void conf_check_budget_shares(const ConfCheck *check);
 void conf_check_prices(const ConfCheck *check);
 void conf_check_dns_ttl(const ConfCheck *check);
 void conf_check_lags(const ConfCheck *check);
+void conf_check_rows_tables(const ConfCheck *check);
 void conf_warn_quorum(const ConfCheck *check);
 void conf_warn_capacity(const ConfCheck *check);
 void conf_warn_empty_clouds(const ConfCheck *check);

@@ -280,6 +280,49 @@ void conf_check_lags(const ConfCheck *check)
     }
 }
 
+// Plain names only, so that a name is the same table however it is written; each once.
+static bool is_table_name(const char *name)
+{
+    unsigned dots = 0;
+    bool begins = true;
+    for (; *name != '\0'; name++) {
+        bool letter = (*name >= 'a' && *name <= 'z') || *name == '_';
+        bool digit = *name >= '0' && *name <= '9';
+        if (*name == '.' && !begins && dots++ == 0)
+            begins = true;
+        else if (letter || (digit && !begins))
+            begins = false;
+        else
+            return false;
+    }
+    return !begins;
+}
+
+static const char *table_of(const char *name)
+{
+    return strncmp(name, "public.", 7) == 0 ? name + 7 : name;
+}
+
+void conf_check_rows_tables(const ConfCheck *check)
+{
+    const ConfRawRowsTable *tables = check->raw->rows_tables.items;
+    const TreeNode *node = conf_place(check, "rows", "tables");
+    for (uint32_t i = 0; i < check->raw->rows_tables.n; i++) {
+        const char *name = table_of(tables[i].name), *wrong = NULL;
+        if (!is_table_name(tables[i].name))
+            wrong = "not a table's name; allowed: NAME or SCHEMA.NAME of a-z, 0-9 and '_'";
+        else if (strcmp(name, "detections") == 0)
+            wrong = "federated anyway; allowed: other tables";
+        for (uint32_t j = 0; wrong == NULL && j < i; j++)
+            if (strcmp(table_of(tables[j].name), name) == 0)
+                wrong = "already in the list; allowed: each table once";
+        if (wrong != NULL)
+            conf_report_error(check->report, node->line, node->column,
+                              "key 'rows.tables[%u].name': value '%s': %s", i, tables[i].name,
+                              wrong);
+    }
+}
+
 // Warnings: the fleet runs, but not as well as it should
 // --------------------------------------------
 

@@ -100,8 +100,13 @@ typedef struct ConfRawRegion {
     ConfLocation location;
     const char *address;
     uint16_t https_port, http_port, peer_port, dns_port, database_port;
-    const char *database, *store;
+    const char *database, *database_replica, *store;
 } ConfRawRegion;
+
+typedef struct ConfRawRowsTable {
+    const char *name;
+    uint32_t kind; // 0 lww, 1 insert-only
+} ConfRawRowsTable;
 
 typedef struct ConfRawRoute {
     const char *path;
@@ -173,6 +178,7 @@ typedef struct ConfRaw {
     ModelPick pick;
     ConfObjectives objectives;
     ConfRows rows;
+    ConfList rows_tables; // ConfRawRowsTable
     int64_t objects_max_lag_ns, objects_archive_after_ns;
     ConfMoney budget;
     ConfList budget_shares; // ConfNamedNumber

@@ -212,6 +212,15 @@ static const ConfOption REGION_OPTIONS[] = {
      .text = "`local`: a PostgreSQL that the supervisor starts; or a connection string without "
              "password",
      .reason = "passwords belong into the secrets store, never into this file"},
+    {.key = "database_replica",
+     .type = CONF_TYPE_TEXT,
+     .offset = IN(ConfRawRegion, database_replica),
+     .min = 1,
+     .max = 500,
+     .fallback = "none",
+     .text = "a connection string without password: where `analytics_user` is sent "
+             "(`wildcam psql --analytics`); `none`: to the database itself",
+     .reason = "as for `database`"},
     {.key = "database_port",
      .type = CONF_TYPE_PORT,
      .offset = IN(ConfRawRegion, database_port),

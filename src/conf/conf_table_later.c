@@ -45,6 +45,28 @@ const ConfSection CONF_SECTION_DNS = {.name = "dns",
                                       .only_recorded = true,
                                       SECTION(DNS_OPTIONS)};
 
+static const char *const KINDS[] = {"lww", "insert-only", NULL};
+static const ConfOption ROWS_TABLE_OPTIONS[] = {
+    {.key = "name",
+     .type = CONF_TYPE_TEXT,
+     .offset = IN(ConfRawRowsTable, name),
+     .min = 1,
+     .max = 127,
+     .text = "`items` (of schema public) or `schema.items`; must exist in every region",
+     .reason = "two names of PostgreSQL and a dot"},
+    {.key = "kind",
+     .type = CONF_TYPE_CHOICE,
+     .offset = IN(ConfRawRowsTable, kind),
+     .fallback = "lww",
+     .choices = KINDS,
+     .text = "`lww`: rows change, the last write wins; `insert-only`: rows never change",
+     .reason = "what the federation can merge"},
+};
+static const ConfSection ROWS_TABLE = {.name = "tables",
+                                       .text = "A federated table.",
+                                       .size = sizeof(ConfRawRowsTable),
+                                       SECTION(ROWS_TABLE_OPTIONS)};
+
 static const ConfOption ROWS_OPTIONS[] = {
     TIME("max_lag", rows.max_lag_ns, 100 * MS, 1 * HOUR, "10s",
          "replication of rows that lags more raises an alarm (the guide's 5 to 10 seconds)",
@@ -58,6 +80,23 @@ static const ConfOption ROWS_OPTIONS[] = {
     TIME("margin", rows.margin_ns, 0, 30 * DAY, "10m",
          "tombstones stay for so long after every region has seen them",
          "a region that comes back from a backup may be older than its peers think"),
+    {.key = "slot_limit",
+     .type = CONF_TYPE_SHARE,
+     .offset = IN(ConfRaw, rows.slot_limit_ppm),
+     .min = 1 * PERCENT,
+     .max = PPM_ONE,
+     .fallback = "50 %",
+     .text = "share of `max_slot_wal_keep_size` that a region that is away may hold before an "
+             "alarm is raised",
+     .reason = "above the limit its slot is lost, and its link is filled anew"},
+    {.key = "tables",
+     .type = CONF_TYPE_LIST,
+     .offset = IN(ConfRaw, rows_tables),
+     .max = 256,
+     .fallback = "[]",
+     .child = &ROWS_TABLE,
+     .text = "tables that every region's daemon federates, besides `detections`",
+     .reason = "each has a journal, functions and triggers of its own"},
 };
 const ConfSection CONF_SECTION_ROWS = {
     .name = "rows", .text = "Replication of the databases.", SECTION(ROWS_OPTIONS)};

@@ -133,6 +133,12 @@ typedef struct Wanted {
     TableKind kind;
 } Wanted;
 
+// The same in every region, whoever is there; two names that meet are refused by want().
+static uint32_t number_of(const char *name)
+{
+    return 1000 + (uint32_t)(hash_mix(hash_text(HASH_SEED, name)) % 1000000);
+}
+
 typedef struct WantedList {
     uint32_t n;
     Wanted items[ENSURE_TABLES_MAX];
@@ -158,6 +164,27 @@ static int want(Ensure *ensure, WantedList *list, uint32_t number, const char *n
         return error_set(reterr, ERROR_LIMIT, "more than %d federated tables", ENSURE_TABLES_MAX);
     list->items[list->n++] = (Wanted){.number = number, .name = copy, .kind = kind};
     return 0;
+}
+
+// Tables of fleet.yaml. Those that this database does not have are left out.
+static int want_configured(Ensure *ensure, WantedList *list, Error *reterr)
+{
+    const ConfRows *rows = &ensure->mesh->conf->rows;
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < rows->n_tables; i++) {
+        const char *name = NULL, *params[] = {rows->tables[i].name};
+        Buf public CLEANUP(buf_done) = BUF_INIT(256);
+        buf_printf(&public, "%s%s", strchr(params[0], '.') == NULL ? "public." : "", params[0]);
+        params[0] = buf_text(&public);
+        r = ensure_text(ensure, ensure->node,
+                        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN "
+                        "pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
+                        1, params, &name, reterr);
+        if (r == 0 && name != NULL)
+            r = want(ensure, list, number_of(name), name,
+                     rows->tables[i].insert_only ? TABLE_KIND_INSERT_ONLY : TABLE_KIND_LWW, reterr);
+    }
+    return r;
 }
 
 static int want_rows(Ensure *ensure, WantedList *list, const PGresult *result, Error *reterr)
@@ -188,6 +215,8 @@ static int want_all(Ensure *ensure, WantedList *list, Error *reterr)
     mesh_answers_done(answers, mesh->n);
     if (r == 0 && mesh->conf != NULL)
         r = want(ensure, list, 1, DETECTIONS, TABLE_KIND_INSERT_ONLY, reterr);
+    if (r == 0 && mesh->conf != NULL)
+        r = want_configured(ensure, list, reterr);
     return r;
 }
 

@@ -22,13 +22,15 @@ typedef struct Owned {
 static int enter(const char *dir, Owned *ret_owned, Error *reterr)
 {
     struct stat st;
-    int fd CLEANUP(fd_closep) = fault_mount_open(dir, ".", O_RDONLY, reterr);
+    int fd = fault_mount_open(dir, ".", O_RDONLY, reterr);
     if (fd < 0)
         return fd;
-    if (fstat(fd, &st) < 0)
-        return error_errno(reterr, errno, "%s", dir);
+    if (fstat(fd, &st) < 0) {
+        int r = error_errno(reterr, errno, "%s", dir);
+        files_close(fd);
+        return r;
+    }
     *ret_owned = (Owned){.fd = fd, .owner = {.uid = st.st_uid, .gid = st.st_gid}};
-    fd = -1;
     fault_owner_become(&ret_owned->owner);
     return 0;
 }

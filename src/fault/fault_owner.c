@@ -46,28 +46,34 @@ static bool read_uid(pid_t pid, uid_t *ret_uid)
     return true;
 }
 
-int fault_owner_process(const FaultOwner *owner, pid_t pid, int *ret_fd, Error *reterr)
+static int check_process(const FaultOwner *owner, pid_t pid, int fd, Error *reterr)
 {
-    int fd CLEANUP(fd_closep) = pidfd_open(pid, 0);
-    if (fd < 0)
-        return error_errno(reterr, errno, "process %ld", (long)pid);
     uid_t uid = 0;
-    bool is_his = false;
     // A supervisor that root has started is root for moments.
-    for (int i = 0; i < RAISED_LOOKS && !is_his; i++) {
+    for (int i = 0; i < RAISED_LOOKS; i++) {
         if (i > 0)
             (void)poll(NULL, 0, RAISED_LOOK_MS);
         if (!read_uid(pid, &uid) || pidfd_send_signal(fd, 0, NULL, 0) < 0)
             return error_set(reterr, ERROR_NOT_FOUND, "process %ld has just ended", (long)pid);
-        is_his = uid == owner->uid;
+        if (uid == owner->uid)
+            return 0;
     }
-    if (!is_his)
-        return error_set(reterr, -EPERM,
-                         "process %ld is no part of the fleet: it is user %u's, not %u's",
-                         (long)pid, (unsigned)uid, (unsigned)owner->uid);
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
+    return error_set(reterr, -EPERM,
+                     "process %ld is no part of the fleet: it is user %u's, not %u's", (long)pid,
+                     (unsigned)uid, (unsigned)owner->uid);
+}
+
+int fault_owner_process(const FaultOwner *owner, pid_t pid, int *ret_fd, Error *reterr)
+{
+    int fd = pidfd_open(pid, 0);
+    if (fd < 0)
+        return error_errno(reterr, errno, "process %ld", (long)pid);
+    int r = check_process(owner, pid, fd, reterr);
+    if (r < 0)
+        files_close(fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 // Who was root stays it by its real and saved ids. Only root may change groups, so that comes

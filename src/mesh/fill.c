@@ -40,11 +40,7 @@
 #include "alloc.h"
 
 #define BATCH_ROWS 5000
-#define BATCH_BYTES (8U << 20)
-#define ROW_BYTES_MAX (1U << 30) // PostgreSQL's own limit of a row's text
-#define ARENA_BYTES (64U << 20)
 #define TRIES 200 // deadlocks of one batch
-#define BUCKETS 4096
 
 typedef enum Part { PART_TOMBSTONES, PART_ROWS } Part;
 
@@ -122,7 +118,8 @@ static void merge_text(const FillTable *table, Part part, Buf *out)
 // the stream.
 static void guarded_text(const FillTable *table, Part part, Buf *out)
 {
-    buf_add_text(out, "DO $wildcam_fill$ DECLARE s record; BEGIN FOR s IN ");
+    buf_add_text(
+        out, "DO $wildcam_fill$\n#variable_conflict use_column\nDECLARE s record; BEGIN FOR s IN ");
     wanted_rows(table, part, out);
     buf_add_text(out, " LOOP BEGIN PERFORM ");
     call_text(table, out);
@@ -233,7 +230,7 @@ static int ship(Fill *fill, const FillTable *table, Part part, const char *query
         r = buf_check(&fill->batch) < 0
                 ? error_set(reterr, ERROR_MEMORY, "no memory for a batch of %u rows",
                             fill->batch_rows)
-            : fill->batch_rows >= most || fill->batch.len >= BATCH_BYTES
+            : fill->batch_rows >= most || fill->batch.len >= FILL_BATCH_BYTES
                 ? merge_batch(fill, table, part, reterr)
                 : 0;
     }
@@ -259,7 +256,7 @@ static int ship_rows(Fill *fill, const FillTable *table, const char *buckets, Er
                column, table->columns, table->name);
     fill_condition(fill, column, !table->insert_only, &query);
     if (buckets != NULL)
-        buf_printf(&query, " AND (%s & %d) = ANY ('{%s}')", table->hash, BUCKETS - 1, buckets);
+        buf_printf(&query, " AND (%s & %d) = ANY ('{%s}')", table->hash, FILL_BUCKETS - 1, buckets);
     if (!table->insert_only && table->has_parked) {
         buf_printf(&query, " UNION ALL SELECT 'U', _v, %s FROM wildcam.parked_%u WHERE ",
                    table->stored_columns, table->number);
@@ -293,13 +290,13 @@ static void differing(const PGresult *giver, const PGresult *taker, Buf *out, ui
 
 // An insert-only table's rows have no age, so a gap is found by comparing sums of hashes; only
 // ranges that differ are shipped. *ret_all: so many that all may go.
-static int compare(Fill *fill, const FillTable *table, Buf *buckets, bool *ret_all, Error *reterr)
+int fill_compare(Fill *fill, const FillTable *table, Buf *buckets, bool *ret_all, Error *reterr)
 {
     Buf query CLEANUP(buf_done) = BUF_INIT(0);
     PGresult *results[2];
     uint32_t n;
     buf_printf(&query, "SELECT h & %d, count(*), sum(h) FROM (SELECT %s AS h FROM %s WHERE ",
-               BUCKETS - 1, table->hash, table->name);
+               FILL_BUCKETS - 1, table->hash, table->name);
     fill_condition(fill, "_origin", false, &query);
     buf_add_text(&query, ") x GROUP BY 1 ORDER BY 1");
     if (buf_check(&query) < 0)
@@ -310,7 +307,7 @@ static int compare(Fill *fill, const FillTable *table, Buf *buckets, bool *ret_a
     differing(results[0], results[1], buckets, &n);
     PQclear(results[0]);
     PQclear(results[1]);
-    *ret_all = n > BUCKETS / 2;
+    *ret_all = n > FILL_BUCKETS / 2;
     return buf_check(buckets) < 0 ? error_set(reterr, ERROR_MEMORY, "no memory for ranges") : 0;
 }
 
@@ -329,13 +326,13 @@ static int expect(Fill *fill, const FillTable *table, Error *reterr)
     return r;
 }
 
-static int stage(Fill *fill, const FillTable *table, Error *reterr)
+int fill_stage(Fill *fill, const FillTable *table, const char *name, bool keep, Error *reterr)
 {
     Buf sql CLEANUP(buf_done) = BUF_INIT(0);
     buf_printf(&sql,
-               "DROP TABLE IF EXISTS pg_temp.wildcam_fill;"
-               "CREATE TEMP TABLE wildcam_fill (_wildcam_op \"char\", %s) ON COMMIT DELETE ROWS",
-               table->staged);
+               "DROP TABLE IF EXISTS pg_temp.%s;"
+               "CREATE TEMP TABLE %s (_wildcam_op \"char\", %s) ON COMMIT %s ROWS",
+               name, name, table->staged, keep ? "PRESERVE" : "DELETE");
     return buf_check(&sql) < 0
                ? error_set(reterr, ERROR_MEMORY, "no memory for a statement")
                : fill_run(&fill->taker, buf_text(&sql), -1, NULL, NULL, NULL, reterr);
@@ -345,11 +342,11 @@ static int fill_table(Fill *fill, const FillTable *table, Error *reterr)
 {
     Buf buckets CLEANUP(buf_done) = BUF_INIT(0);
     bool all = true;
-    int r = stage(fill, table, reterr);
+    int r = fill_stage(fill, table, "wildcam_fill", false, reterr);
     if (r == 0 && !table->insert_only)
         r = ship_tombstones(fill, table, reterr);
     if (r == 0 && table->insert_only && table->many)
-        r = compare(fill, table, &buckets, &all, reterr);
+        r = fill_compare(fill, table, &buckets, &all, reterr);
     return r < 0 ? r : ship_rows(fill, table, all ? NULL : buf_text(&buckets), reterr);
 }
 
@@ -438,13 +435,13 @@ static int run_fill(Fill *fill, Error *reterr)
 int mesh_fill(Mesh *mesh, MeshNode *giver, MeshNode *taker, const FillWanted *wanted,
               FillTold *told, void *context, FillProgress *ret_done, Error *reterr)
 {
-    Fill fill = {.arena = arena_new(ARENA_BYTES),
+    Fill fill = {.arena = arena_new(FILL_ARENA_BYTES),
                  .giver = {.node = giver},
                  .taker = {.node = taker},
                  .wanted = wanted,
                  .told = told,
                  .context = context,
-                 .batch = BUF_INIT(BATCH_BYTES + ROW_BYTES_MAX)};
+                 .batch = BUF_INIT(FILL_BATCH_BYTES + FILL_ROW_BYTES_MAX)};
     int r = fill.arena == NULL ? error_set(reterr, ERROR_MEMORY, "no memory for a fill")
                                : run_fill(&fill, reterr);
     if (r < 0)

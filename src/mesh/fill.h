@@ -33,3 +33,9 @@ typedef bool FillTold(void *context, const FillProgress *progress);
 // All federated tables, or the one wanted. Uses connections of its own to both nodes.
 int mesh_fill(Mesh *mesh, MeshNode *giver, MeshNode *taker, const FillWanted *wanted,
               FillTold *told, void *context, FillProgress *ret_done, Error *reterr) MUST_CHECK;
+
+// Before a restored database is emptied: the versions that `restored` wrote, that are younger than
+// `since_us` and that `survivor` has neither in that nor in a greater version are copied to
+// wildcam.recovered_N there (key, v, op, row as jsonb). May be done again.
+int mesh_fill_aside(Mesh *mesh, MeshNode *survivor, MeshNode *restored, int64_t since_us,
+                    uint64_t *ret_rows, Error *reterr) MUST_CHECK;

@@ -57,3 +57,13 @@ int fill_copy_in(const FillSide *side, const char *sql, const Buf *rows, char st
 int fill_read_tables(Fill *fill, FillTable **ret_tables, uint32_t *ret_n, Error *reterr) MUST_CHECK;
 // "(... = ANY ...) AND ...": which versions are wanted; `column` holds versions, or origins.
 void fill_condition(const Fill *fill, const char *column, bool is_version, Buf *out);
+// fill.c
+int fill_stage(Fill *fill, const FillTable *table, const char *name, bool keep,
+               Error *reterr) MUST_CHECK;
+// Ranges of an insert-only table that differ, as "1,5,7"; *ret_all: so many that all may go.
+int fill_compare(Fill *fill, const FillTable *table, Buf *buckets, bool *ret_all,
+                 Error *reterr) MUST_CHECK;
+#define FILL_BUCKETS 4096
+#define FILL_BATCH_BYTES (8U << 20)
+#define FILL_ROW_BYTES_MAX (1U << 30) // PostgreSQL's own limit of a row's text
+#define FILL_ARENA_BYTES (64U << 20)

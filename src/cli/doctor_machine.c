@@ -35,8 +35,8 @@ static void say_error(Doctor *doctor, DoctorLevel level, const Error *err, const
 void doctor_programs(Doctor *doctor)
 {
     static const char *const NAMES[] = {
-        "wildcam-agent", "wildcam-backend", "wildcam-edge-conf",         "wildcam-cameras",
-        "wildcam-drill", "srcbind.so",      "ngx_http_wildcam_module.so"};
+        "wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "wildcam-cameras",
+        "wildcam-drill", "wildcam-rows",    "srcbind.so",        "ngx_http_wildcam_module.so"};
     size_t missing = 0;
     for (size_t i = 0; i < ARRAY_SIZE(NAMES); i++) {
         LayoutPath path;

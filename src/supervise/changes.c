@@ -87,8 +87,10 @@ char *changes_module(const char *folder, const char *module)
 
 int changes_check_programs(const char *folder, Error *reterr)
 {
-    static const char *const NAMES[] = {"wildcam-agent", "wildcam-backend", "wildcam-edge-conf"};
-    static const char HINT[] = "All of wildcam-agent, wildcam-backend, wildcam-edge-conf and "
+    static const char *const NAMES[] = {"wildcam-agent", "wildcam-backend", "wildcam-edge-conf",
+                                        "wildcam-rows"};
+    static const char HINT[] = "All of wildcam-agent, wildcam-backend, wildcam-edge-conf, "
+                               "wildcam-rows and "
                                "ngx_http_wildcam_module.so must be there, and the user whom the "
                                "fleet runs as must reach them.";
     if (folder[0] != '/')

@@ -191,7 +191,10 @@ static int write_access(const PgSetup *setup, Error *reterr)
         "hostssl all,replication all 127.0.0.0/8 scram-sha-256\n";
     Buf hba CLEANUP(buf_done) = BUF_INIT(4096), ident CLEANUP(buf_done) = BUF_INIT(1U << 20);
     buf_add_text(&hba, HBA);
-    buf_printf(&ident, "fleet %s " PG_OWNER "\nfleet root " PG_OWNER "\n", setup->run_user);
+    const char *const users[] = {setup->run_user, "root"}, *const roles[] = {PG_OWNER,
+                                                                             PG_ANALYTICS};
+    for (size_t i = 0; i < 4; i++)
+        buf_printf(&ident, "fleet %s %s\n", users[i / 2], roles[i % 2]);
     add_peers(setup, &ident);
     int r = write_file(join(setup->folder, "/pg_hba.conf").text, &hba, 0600, reterr);
     if (r == 0)

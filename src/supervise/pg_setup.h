@@ -16,6 +16,7 @@
 #define PG_INITDB "/usr/lib/postgresql/15/bin/initdb"
 #define PG_DATABASE "wildcam"
 #define PG_OWNER "wildcam"
+#define PG_ANALYTICS "analytics_user"
 
 typedef struct PgSetup {
     const char *folder;   // DIR/REGION/pg

@@ -163,7 +163,7 @@ def test_missing_programs(tmp_path):
 def test_a_module_of_another_nginx(tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("wildcam", "wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "wildcam-cameras", "wildcam-drill", "srcbind.so"):
+    for name in ("wildcam", "wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "wildcam-cameras", "wildcam-drill", "wildcam-rows", "srcbind.so"):
         os.symlink(BUILD / name, folder / name)
     (folder / "wildcam").unlink()
     shutil.copy(WILDCAM, folder / "wildcam")

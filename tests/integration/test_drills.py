@@ -213,7 +213,7 @@ def different_build(state_root):
     folder = state_root / "different"
     folder.mkdir(mode=0o755)
     (folder / "note").write_text("another build")
-    for name in ("wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "ngx_http_wildcam_module.so"):
+    for name in ("wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "wildcam-rows", "ngx_http_wildcam_module.so"):
         found = next(path for path in (fleetkit.BUILD / name, fleetkit.BUILD / "../lib/wildcam" / name) if path.exists())
         subprocess.run(["objcopy", "--add-section", f".note.other={folder}/note", found, folder / name], check=True)
         assert digest(found) != digest(folder / name)

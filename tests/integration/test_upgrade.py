@@ -16,7 +16,7 @@ import fleetkit
 from fleetkit import BUILD, SANITIZED, WILDCAM, until
 
 SLOW = 3 if SANITIZED else 1
-PROGRAMS = ["wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "ngx_http_wildcam_module.so"]
+PROGRAMS = ["wildcam-agent", "wildcam-backend", "wildcam-edge-conf", "wildcam-rows", "ngx_http_wildcam_module.so"]
 UPGRADED = ["agent", "backend-1", "backend-2", "nginx"]
 
 

@@ -136,6 +136,8 @@ static void a_folder_must_hold_all_of_them(void **state)
     assert_true(check_folder(folder, "wildcam-edge-conf") < 0); // not executable
     assert_int_equal(unlink(layout_dir(folder, "wildcam-edge-conf").text), 0);
     make(folder, "wildcam-edge-conf", 0755);
+    assert_true(check_folder(folder, "wildcam-rows") < 0);
+    make(folder, "wildcam-rows", 0755);
     assert_int_equal(check_folder(folder, "no ngx_http_wildcam_module.so"), ERROR_NOT_FOUND);
     assert_int_equal(files_make_dirs(library, 0755, NULL), 0);
     make(library, "ngx_http_wildcam_module.so", 0644);

@@ -91,6 +91,8 @@ static void on_slow(uv_timer_t *timer)
     alarm_set(&agent->alarms, ALARM_CLOCK_SKEW, now, self.clock_refused,
               "beyond clock.max_skew: class write is withdrawn, intents are refused");
     renewal_check(agent->renewal);
+    rows_now_read(agent->dir, agent->region, &agent->rows);
+    alarm_set(&agent->alarms, ALARM_ROWS, now, *agent->rows.alarm != '\0', agent->rows.alarm);
 }
 
 static void start_timers(Agent *agent)

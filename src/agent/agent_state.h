@@ -22,6 +22,7 @@
 #include "prober.h"
 #include "publisher.h"
 #include "recording.h"
+#include "rows_now.h"
 
 enum {
     JOURNAL_RECORDS = 256, // newest records kept for /v1/records and why
@@ -102,6 +103,7 @@ struct Agent {
     ProbeWhy *probe_why;             // [n_regions]
     MetricsHistogram step_seconds;
     uint64_t steps, step_errors, plans;
+    RowsNow rows; // what the rows daemon of this region says
 };
 
 static inline const Model *agent_model(const Agent *agent)

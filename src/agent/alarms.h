@@ -18,6 +18,7 @@
     X(SICK, "sick", "observer is sick")                                                            \
     X(EVIDENCE, "evidence", "counters of the edge not readable")                                   \
     X(SHEDDING, "shedding", "requests are shed: no capacity is left")                              \
+    X(ROWS, "rows", "the mesh of databases needs a look")                                          \
     X(CORE, "core", "the core refused an event")
 
 typedef enum AlarmKind {

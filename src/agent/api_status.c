@@ -148,7 +148,10 @@ static void put_region(JsonOut *out, const Agent *agent, const CoreGatewayStatus
     api_put_classes(out, "classes", status->classes);
     put_publication(out, agent, now);
     put_replicas(out, status->replicas_want, status->replicas_up);
-    out_null(out, "rpo_ms"); // nothing measures it before rows are federated
+    if (agent->rows.known)
+        out_int(out, "rpo_ms", agent->rows.rpo_ms);
+    else
+        out_null(out, "rpo_ms");
     out_ms(out, "clock_offset_ms", self.clock_offset_ns);
     out_hex(out, "config_hash", model->config_hash);
     out_int(out, "generation", model->generation);

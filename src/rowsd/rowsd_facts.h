@@ -99,8 +99,8 @@ typedef struct RowsdLink {
     LinkOut out;
     LinkProbe probe;
     LinkTask task;
-    bool silent, looping; // by the caller's watch
-    bool explained;       // `cause` was looked for
+    bool silent, looping, lost; // by the caller's watch
+    bool explained;             // `cause` was looked for
     char cause[ROWSD_TEXT];
     // judged:
     LinkState state;

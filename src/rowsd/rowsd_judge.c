@@ -12,6 +12,7 @@
 #define BACKLOG_BYTES (16U << 20) // a link that has less to go is not catching up, it works
 #define LEFT_BYTES (INT64_C(64) << 20)
 #define PROBE_FRESH_NS (5 * NS_PER_S)
+#define SETTLE_NS (10 * NS_PER_S) // a link that is being made is no alarm
 
 static const char *const STATES[] = {
 #define X(name, word) word,
@@ -52,7 +53,7 @@ static LinkState state_of(const RowsdLink *link, int64_t max_lag_ns)
         return LINK_STATE_FILLING;
     if (!in->enabled)
         return LINK_STATE_DISABLED;
-    if (link->probe.slot_lost)
+    if (link->lost)
         return LINK_STATE_SLOT_LOST;
     if (link->looping)
         return LINK_STATE_ERROR_LOOP;
@@ -165,19 +166,21 @@ static long long seconds(int64_t ns)
     return (long long)(ns / NS_PER_S);
 }
 
-static void link_alarms(AlarmList *list, const RowsdLink *link, int64_t max_lag_ns, Mono now)
+static void link_alarms(AlarmList *list, const RowsdFacts *facts, const RowsdLink *link,
+                        int64_t max_lag_ns, Mono now)
 {
     const char *region = link->region;
     if (!link->in.node || !link->in.active)
         return;
     switch (link->state) {
     case LINK_STATE_ABSENT:
-        raise(list, "link_absent", "nothing comes from %s: %s", region, link->why);
+        if (!facts->serving || mono_since(now, link->since) > SETTLE_NS)
+            raise(list, "link_absent", "nothing comes from %s: %s", region, link->why);
         break;
     case LINK_STATE_AWAY:
     case LINK_STATE_SILENT:
         raise(list, "silent", "%s is silent for %lld s: %s", region,
-              seconds(mono_since(now, link->since)), link->why);
+              seconds(facts->read_at.ns - link->in.arrived.ns), link->why);
         break;
     case LINK_STATE_ERROR_LOOP:
         raise(list, "error_loop", "from %s: %s", region, link->why);
@@ -233,7 +236,7 @@ void rowsd_facts_alarms(RowsdFacts *facts, int64_t max_lag_ns, int64_t rpo_ns, M
               "the database has no schema wildcam; run 'wildcam rows init'");
     own_alarms(&list, facts, rpo_ns, now);
     for (uint32_t i = 0; facts->database && facts->federated && i < facts->n; i++)
-        link_alarms(&list, &facts->links[i], max_lag_ns, now);
+        link_alarms(&list, facts, &facts->links[i], max_lag_ns, now);
     for (uint32_t i = 0; i < list.n; i++) {
         list.items[i].since = now;
         for (uint32_t k = 0; k < facts->n_alarms; k++)

@@ -16,7 +16,6 @@
 #define EVERY_NS NS_PER_S
 #define STATEMENT_NS NS_PER_S
 #define STEP_NS (50 * NS_PER_MS) // our clock was set by more than that between two rounds
-#define MISSING_ROUNDS 2         // a slot is missing for so many rounds before it counts as lost
 
 static const char ASK[] =
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
@@ -29,8 +28,7 @@ typedef struct Prober {
     Rowsd *rowsd;
     Mesh *mesh;
     ClockFilter filters[ROWSD_NODES];
-    uint32_t missing[ROWSD_NODES]; // rounds
-    int64_t apart_ns;              // wall clock minus monotonic clock, last round
+    int64_t apart_ns; // wall clock minus monotonic clock, last round
 } Prober;
 
 static int64_t number(const PGresult *result, int column)
@@ -40,14 +38,12 @@ static int64_t number(const PGresult *result, int column)
     return parse_i64(text, strlen(text), INT64_MIN, INT64_MAX, &value) < 0 ? 0 : value;
 }
 
-static void take(Prober *prober, uint32_t link, const PGresult *result, LinkProbe *probe)
+static void take(const PGresult *result, LinkProbe *probe)
 {
     probe->reachable = true;
     probe->head = (uint64_t)number(result, 1);
     probe->slot = PQgetvalue(result, 0, 2)[0] == 't';
-    bool lost = !probe->slot || PQgetvalue(result, 0, 3)[0] == 't';
-    prober->missing[link] = lost ? prober->missing[link] + 1 : 0;
-    probe->slot_lost = prober->missing[link] >= MISSING_ROUNDS;
+    probe->slot_lost = !probe->slot || PQgetvalue(result, 0, 3)[0] == 't';
     probe->has_mine = PQgetvalue(result, 0, 4)[0] == 't';
     probe->mine_safe_us = number(result, 5);
     probe->mine_at = (Wall){number(result, 6) * NS_PER_US};
@@ -67,12 +63,11 @@ static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot,
     Wall after = clock_wall();
     *probe = (LinkProbe){.asked = true, .at = clock_mono()};
     if (r >= 0) {
-        take(prober, link, result, probe);
+        take(result, probe);
         clock_filter_add(&prober->filters[link], probe->at, before,
                          (Wall){number(result, 0) * NS_PER_US}, after);
         PQclear(result);
     } else {
-        prober->missing[link] = 0;
         // Its server answers although its part of the mesh is not there yet.
         probe->reachable = node->conn != NULL;
         (void)snprintf(probe->why, sizeof probe->why, "%s",

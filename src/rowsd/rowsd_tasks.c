@@ -181,7 +181,6 @@ static void rejoin(Tasks *tasks, uint32_t link)
         log_warning("subscription not dropped", names->region, LOG_TEXT("error", error_text(&err)));
     rowsd_lock(rowsd);
     rowsd->rejoin &= ~(UINT64_C(1) << link);
-    rowsd->probes[link].slot_lost = false; // of the old link; the next answer tells about the new
     if (r >= 0) {
         rowsd->rejoins++;
         rowsd->ensure = true;

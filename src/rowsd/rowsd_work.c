@@ -18,11 +18,15 @@
 #define FULL_ROUNDS 5 // dear counts
 #define STATEMENT_NS (10 * NS_PER_S)
 
+#define LOST_ROUNDS 2 // so many answers in a row, asked after the subscription was there
+
 typedef struct LinkWatch {
     LagWindow lag;
     LoopWatch loop;
     SilenceWatch silence;
-    bool in_loop;
+    bool in_loop, subscribed;
+    Mono subscribed_at, lost_at; // lost_at: of the last answer that was counted
+    uint32_t lost_rounds;
     LinkState said;
 } LinkWatch;
 
@@ -92,6 +96,25 @@ static uint64_t reachable_but(const RowsdFacts *facts, uint32_t link)
     return mask;
 }
 
+// The slot of a subscription that is there must be there too. An answer from before it was made
+// says nothing.
+static bool watch_slot(LinkWatch *watch, const RowsdLink *link, Mono now)
+{
+    bool subscribed = link->in.subscribed && !link->task.rejoining;
+    if (subscribed && !watch->subscribed)
+        watch->subscribed_at = now;
+    watch->subscribed = subscribed;
+    const LinkProbe *probe = &link->probe;
+    if (!subscribed || !probe->reachable || !probe->slot_lost ||
+        mono_since(probe->at, watch->subscribed_at) <= NS_PER_S) {
+        watch->lost_rounds = 0;
+    } else if (probe->at.ns != watch->lost_at.ns) {
+        watch->lost_at = probe->at;
+        watch->lost_rounds++;
+    }
+    return watch->lost_rounds >= LOST_ROUNDS;
+}
+
 // What a link's counters say now; asks for what others have to do.
 static void watch_link(Worker *worker, uint32_t i, Mono now)
 {
@@ -113,15 +136,19 @@ static void watch_link(Worker *worker, uint32_t i, Mono now)
     if (in->marked)
         givers = silence_step(&watch->silence, now, (uint64_t)in->sent.ns, reachable_but(facts, i),
                               facts->beat_ns);
-    link->silent = watch->silence.silent;
-    bool lost = in->subscribed && link->probe.slot_lost && !link->task.rejoining;
+    if (!watch->subscribed)
+        watch->silence.heard = now; // a link that is made anew
+    link->silent = watch->silence.silent && watch->subscribed;
+    link->lost = watch_slot(watch, link, now);
     rowsd_lock(rowsd);
     if (givers != 0 && !rowsd->gaps[i].busy && in->active)
         rowsd->gaps[i].givers |= givers;
     else if (!rowsd->gaps[i].busy)
         rowsd->gaps[i].givers = 0;
-    if (lost && in->enabled)
+    if (link->lost && in->enabled)
         rowsd->rejoin |= UINT64_C(1) << i;
+    else
+        rowsd->rejoin &= ~(UINT64_C(1) << i);
     if (link->looping)
         rowsd->explain |= UINT64_C(1) << i;
     else

@@ -94,6 +94,10 @@ static void write_maps(const EdgeConf *e)
                          "        \"~^(GET|HEAD) (viewer|operator|admin):\" 1;\n"
                          "        \"~^[A-Z]+ (operator|admin):\" 1;\n"
                          "    }\n"
+                         "    map \"$request_method $peer\" $may_see_rows {\n"
+                         "        default 0;\n"
+                         "        \"~^(GET|HEAD) (gateway|viewer|operator|admin):\" 1;\n"
+                         "    }\n"
                          "    map $upstream_cache_status $wildcam_cache { default "
                          "$upstream_cache_status; "
                          "\"\" NONE; }\n"
@@ -152,8 +156,10 @@ static void write_upstreams(const EdgeConf *e)
                "keepalive_requests "
                "1000000; keepalive_timeout 30s; keepalive_time 270s; }\n"
                "    upstream agent { server \"unix:%s/agent.sock\"; keepalive 8; "
+               "keepalive_timeout 60s; }\n"
+               "    upstream rows { server \"unix:%s/rows.sock\"; keepalive 2; "
                "keepalive_timeout 60s; }\n",
-               e->paths->sockets);
+               e->paths->sockets, e->paths->sockets);
 }
 
 static void write_limits(const EdgeConf *e)

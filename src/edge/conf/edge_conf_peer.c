@@ -20,6 +20,19 @@ static void write_agent(const EdgeConf *e, const char *location, const char *var
                location, variable, more);
 }
 
+// The region's part of the mesh of databases, as its daemon tells it.
+static void write_rows(const EdgeConf *e, const char *location, const char *variable,
+                       const char *path)
+{
+    buf_printf(e->buf,
+               "        location = %s {\n"
+               "            if (%s = 0) { return 496; }\n"
+               "            proxy_intercept_errors off;\n"
+               "            proxy_pass http://rows%s;\n"
+               "        }\n",
+               location, variable, path);
+}
+
 // What another region's edge could not serve: our replicas, or no answer;
 // never a third region.
 static void write_forwarded(const EdgeConf *e)
@@ -77,6 +90,8 @@ void edge_conf_peer_server(const EdgeConf *e)
     buf_add_text(e->buf, "        location /.well-known/wildcam/ { return 404; }\n");
     write_agent(e, "/v1/", "$may_operate", "            client_max_body_size 64k;\n");
     write_agent(e, "= /metrics", "$may_operate", "");
+    write_rows(e, "/wildcam/rows", "$may_see_rows", "/v1/rows");
+    write_rows(e, "/metrics/rows", "$may_operate", "/metrics");
     buf_add_text(e->buf, "        location = /metrics/edge { if ($may_operate "
                          "= 0) { return 496; } "
                          "wildcam_answer metrics; }\n"

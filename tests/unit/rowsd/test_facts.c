@@ -91,7 +91,7 @@ static void the_gravest_state_is_shown(void **state)
     link->looping = true;
     assert_int_equal(LINK_STATE_ERROR_LOOP, judge(facts));
     assert_true(has_alarm(facts, "error_loop"));
-    link->probe.slot_lost = true;
+    link->lost = true;
     assert_int_equal(LINK_STATE_SLOT_LOST, judge(facts));
     assert_true(has_alarm(facts, "slot_lost"));
     link->in.enabled = false;
@@ -99,6 +99,8 @@ static void the_gravest_state_is_shown(void **state)
     assert_non_null(strstr(link->why, "ENABLE"));
     link->in.subscribed = false;
     assert_int_equal(LINK_STATE_ABSENT, judge(facts));
+    assert_false(has_alarm(facts, "link_absent")); // it may just be made
+    rowsd_facts_alarms(facts, MAX_LAG, 60 * S, mono_add(NOW, 11 * S));
     assert_true(has_alarm(facts, "link_absent"));
     free(facts);
 }

@@ -30,6 +30,8 @@ static const Verb VERBS[] = {
      "compare the rows of all regions while they are written to", rows_check},
     {"rows repair", "[TABLE ...] [--dir DIR] [--yes] [--prefer REGION] [--json]",
      "mend what a check finds; shows first what it would do", rows_repair},
+    {"rows why", "TABLE KEY [--dir DIR] [--json]",
+     "every version of a row, which one won and why, and where it is by now", rows_why},
 };
 
 static const char *name_of(const Verb *verb)

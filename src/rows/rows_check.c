@@ -51,8 +51,9 @@ static int tell(const Check *check, bool json, Error *reterr)
         return 0;
     int r = error_set(reterr, ERROR_NOT_HELD, "%zu row%s differ%s", n, n == 1 ? "" : "s",
                       n == 1 ? "s" : "");
-    return error_hint(reterr, r, "'wildcam rows why TABLE KEY' says more about one; 'wildcam rows "
-                                 "repair' mends them.");
+    return error_hint(reterr, r,
+                      "'wildcam rows why TABLE KEY' says more about one; 'wildcam rows "
+                      "repair' mends them.");
 }
 
 static int interrupted(const Check *check, Error *reterr)

@@ -116,10 +116,10 @@ typedef struct CheckTable {
     const char *name;       // as shown: "items", "other.items"
     const char *identifier; // quoted, with its schema
     uint32_t n_columns, n_key;
-    const CheckColumn *columns;  // compared ones, key included
-    const CheckColumn *key;      // [n_key]
-    const TableShape *shape;     // of the first node
-    const char *left_out;        // columns that not all nodes have, or ""
+    const CheckColumn *columns; // compared ones, key included
+    const CheckColumn *key;     // [n_key]
+    const TableShape *shape;    // of the first node
+    const char *left_out;       // columns that not all nodes have, or ""
     CheckCounts counts;
 } CheckTable;
 
@@ -128,13 +128,13 @@ typedef struct Check {
     Arena *arena;
     uint64_t nodes; // mask of those compared; one that stops answering is taken out
     const char *why_not[CHECK_NODES_MAX]; // of those that are not
-    uint64_t inactive[4];  // origins (bits) that are no active node: nothing of theirs is on its way
-    int64_t safe[256];     // per origin: every compared node has its versions up to here (us)
-    int64_t margin_us;       // that the daemons leave between the floor and what they collect
+    uint64_t inactive[4]; // origins (bits) that are no active node: nothing of theirs is on its way
+    int64_t safe[256];    // per origin: every compared node has its versions up to here (us)
+    int64_t margin_us;    // that the daemons leave between the floor and what they collect
     int64_t tombstones_from; // version: older tombstones may have been collected
-    int64_t fence_ns;      // how long a fence is waited for
-    uint64_t rate;         // rows a second and node; 0: as fast as it goes
-    uint32_t slice_rows;   // rows of one statement
+    int64_t fence_ns;        // how long a fence is waited for
+    uint64_t rate;           // rows a second and node; 0: as fast as it goes
+    uint32_t slice_rows;     // rows of one statement
     const volatile sig_atomic_t *stop;
     void (*told)(struct Check *check); // progress changed; may be NULL
     // progress
@@ -172,8 +172,8 @@ int64_t check_int(const PGresult *result, int row, int column); // 0 for NULL
 // -- table --
 // Reads the federated tables (`wanted`: names of the user; 0: all) and what all nodes have of them.
 int check_tables(Check *check, int n_wanted, char *const *wanted, Error *reterr) MUST_CHECK;
-void check_quote(Buf *buf, const char *name);         // as identifier, always quoted
-void check_literal(Buf *buf, const char *text);       // as literal
+void check_quote(Buf *buf, const char *name);   // as identifier, always quoted
+void check_literal(Buf *buf, const char *text); // as literal
 // The column as this part names it, of alias `t`.
 void check_column(CheckPart part, const CheckColumn *column, Buf *buf);
 void check_relation(const CheckTable *table, CheckPart part, Buf *buf);
@@ -192,11 +192,11 @@ typedef enum CheckBy { CHECK_BY_INTEGER, CHECK_BY_UUID, CHECK_BY_HASH } CheckBy;
 
 typedef struct CheckSplit {
     CheckBy by;
-    unsigned shift;       // integer, uuid: 2^shift values are one range
-    int64_t first, last;  // ranges; what is outside belongs to these (half-open at both ends)
-    uint32_t byte;        // uuid: the three bytes from here are looked at
-    uint8_t prefix[16];   // uuid: the bytes before are these
-    uint32_t mask;        // hash: number of ranges - 1
+    unsigned shift;      // integer, uuid: 2^shift values are one range
+    int64_t first, last; // ranges; what is outside belongs to these (half-open at both ends)
+    uint32_t byte;       // uuid: the three bytes from here are looked at
+    uint8_t prefix[16];  // uuid: the bytes before are these
+    uint32_t mask;       // hash: number of ranges - 1
 } CheckSplit;
 
 int check_split(Check *check, const CheckTable *table, CheckPart part, uint64_t rows,

@@ -91,7 +91,8 @@ static int read_on(Check *check, Waiting *waiting, uint32_t i, Error *reterr)
         const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         if (r == 0 && !waiting->stopped) {
             const char *message = PQresultErrorMessage(result);
-            bool gone = state == NULL || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0;
+            bool gone =
+                state == NULL || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0;
             if (gone) {
                 r = check_lose(check, i, message, reterr);
                 waiting->nodes &= ~(UINT64_C(1) << i);

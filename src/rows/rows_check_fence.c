@@ -34,7 +34,7 @@ static bool has_bit(const uint64_t bits[4], uint32_t origin)
 }
 
 typedef struct Marks {
-    uint64_t lsn[256];   // smallest over the compared nodes, of what they have of each origin
+    uint64_t lsn[256]; // smallest over the compared nodes, of what they have of each origin
     int64_t safe[256];
     uint32_t behind[256]; // the node with that lsn
 } Marks;
@@ -67,8 +67,8 @@ static int read_marks(Check *check, Marks *marks, Error *reterr)
                 marks->lsn[origin] = lsn[origin];
                 marks->behind[origin] = i;
             }
-            marks->safe[origin] = safe[origin] < marks->safe[origin] ? safe[origin]
-                                                                     : marks->safe[origin];
+            marks->safe[origin] =
+                safe[origin] < marks->safe[origin] ? safe[origin] : marks->safe[origin];
         }
     }
     check_results_done(check, results);

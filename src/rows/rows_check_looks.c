@@ -199,9 +199,7 @@ static int judge_one(Check *check, uint32_t index, char *key, const CheckFence *
     CheckTable *table = &check->tables[index];
     int64_t target = check_target(rule, before);
     bool insert_only = table->kind == TABLE_KIND_INSERT_ONLY;
-    uint32_t origin = target <= 0  ? 0
-                      : insert_only ? (uint32_t)target
-                                    : lww_stamp_origin(target);
+    uint32_t origin = target <= 0 ? 0 : insert_only ? (uint32_t)target : lww_stamp_origin(target);
     // a row of an insert-only table has no time: only a fence tells
     bool fenced = check_fenced(check, fence, origin, insert_only ? INT64_MAX : target);
     CheckDifference found = {.table = index, .key = key, .copy = now};
@@ -219,7 +217,8 @@ int check_judge_keys(Check *check, uint32_t index, char *const *keys, size_t n, 
     CheckCopy *now = alloc_zeroed(n * check->mesh->n + 1, sizeof *now);
     CheckFence fence;
     CheckRule rule = {.kind = table->kind, .n = check->mesh->n};
-    int r = before != NULL && now != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "no memory for keys");
+    int r =
+        before != NULL && now != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "no memory for keys");
     if (r == 0)
         r = check_look(check, table, keys, n, before, reterr);
     if (r == 0)

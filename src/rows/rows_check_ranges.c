@@ -329,9 +329,9 @@ int check_narrow(Check *check, const CheckTable *table, CheckPart part, CheckSpl
 
 typedef struct Row {
     char *key;
-    uint64_t hash;       // of the key
-    uint64_t seen;       // nodes that have it
-    uint64_t first;      // hash of its content on the first of them
+    uint64_t hash;  // of the key
+    uint64_t seen;  // nodes that have it
+    uint64_t first; // hash of its content on the first of them
     bool differs;
 } Row;
 

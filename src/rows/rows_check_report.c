@@ -41,19 +41,19 @@ static json_t *copy_json(const Check *check, const CheckDifference *difference, 
 {
     const CheckCopy *copy = &difference->copy[i];
     bool insert_only = check->tables[difference->table].kind == TABLE_KIND_INSERT_ONLY;
-    const char *state = !copy->read                                  ? "unknown"
-                        : copy->visible                              ? "visible"
-                        : copy->parked                               ? "parked"
-                        : copy->tombstone_v != CHECK_NO_VERSION      ? "deleted"
-                                                                     : "none";
+    const char *state = !copy->read                             ? "unknown"
+                        : copy->visible                         ? "visible"
+                        : copy->parked                          ? "parked"
+                        : copy->tombstone_v != CHECK_NO_VERSION ? "deleted"
+                                                                : "none";
     int64_t v = copy->read ? check_copy_version(copy) : CHECK_NO_VERSION;
     bool row = copy->read && (copy->visible || copy->parked);
     if (copy->read && copy->visible)
         v = copy->v;
     json_t *json = json_pack("{s:s,s:s,s:b}", "region", check->mesh->nodes[i].region, "state",
                              state, "wrong", (int)(difference->wrong >> i & 1));
-    (void)json_object_set_new(json, "version",
-                              v > CHECK_NO_VERSION && !insert_only ? hex((uint64_t)v) : json_null());
+    (void)json_object_set_new(
+        json, "version", v > CHECK_NO_VERSION && !insert_only ? hex((uint64_t)v) : json_null());
     (void)json_object_set_new(
         json, "content", row ? hex(copy->visible ? copy->hash : copy->parked_hash) : json_null());
     return json;
@@ -71,18 +71,20 @@ static json_t *difference_json(const Check *check, const CheckDifference *differ
     json_t *copies = json_array();
     for (uint32_t i = 0; difference->verdict != CHECK_ORPHAN && i < check->mesh->n; i++)
         (void)json_array_append_new(copies, copy_json(check, difference, i));
-    json_t *json = json_pack("{s:s,s:s,s:s,s:o}", "table", table->name, "key",
-                             key != NULL ? key : "", "verdict",
-                             check_verdict_name(difference->verdict), "copies", copies);
+    json_t *json =
+        json_pack("{s:s,s:s,s:s,s:o}", "table", table->name, "key", key != NULL ? key : "",
+                  "verdict", check_verdict_name(difference->verdict), "copies", copies);
     free(key);
     bool stamped = known && !insert_only;
     (void)json_object_set_new(json, "version",
                               stamped ? hex((uint64_t)difference->target) : json_null());
     (void)json_object_set_new(json, "origin", known ? json_integer(origin) : json_null());
-    (void)json_object_set_new(json, "region", text_or_null(known ? region_of(check, origin) : NULL));
+    (void)json_object_set_new(json, "region",
+                              text_or_null(known ? region_of(check, origin) : NULL));
     (void)json_object_set_new(
         json, "written",
-        stamped ? json_string(clock_format(lww_stamp_wall(difference->target), when)) : json_null());
+        stamped ? json_string(clock_format(lww_stamp_wall(difference->target), when))
+                : json_null());
     (void)json_object_set_new(json, "detail", text_or_null(difference->detail));
     return json;
 }
@@ -110,7 +112,8 @@ static json_t *table_json(const CheckTable *table)
         {"scan_ms", (uint64_t)(counts->scan_ns / NS_PER_MS)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-        (void)json_object_set_new(json, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+        (void)json_object_set_new(json, numbers[i].name,
+                                  json_integer((json_int_t)numbers[i].value));
     return json;
 }
 
@@ -121,9 +124,9 @@ json_t *check_json(const Check *check)
     json_t *differences = check->before != NULL ? json_copy(check->before) : json_array();
     bool complete = true;
     for (uint32_t i = 0; i < check->mesh->n; i++) {
-        json_t *region = json_pack("{s:s,s:i,s:b}", "region", check->mesh->nodes[i].region,
-                                   "origin", (int)check->mesh->nodes[i].origin, "compared",
-                                   (int)check_has(check, i));
+        json_t *region =
+            json_pack("{s:s,s:i,s:b}", "region", check->mesh->nodes[i].region, "origin",
+                      (int)check->mesh->nodes[i].origin, "compared", (int)check_has(check, i));
         (void)json_object_set_new(region, "why", text_or_null(check->why_not[i]));
         (void)json_array_append_new(regions, region);
     }
@@ -134,11 +137,10 @@ json_t *check_json(const Check *check)
     for (size_t i = 0; i < check->n_differences; i++)
         (void)json_array_append_new(differences, difference_json(check, &check->differences[i]));
     Wall wall = {check->wall_us * NS_PER_US};
-    return json_pack("{s:s,s:I,s:b,s:o,s:o,s:o}", "started", clock_format(wall, started),
-                     "duration_ms",
-                     (json_int_t)(mono_since(clock_mono(), check->began) / NS_PER_MS), "complete",
-                     (int)complete, "regions", regions, "tables", tables, "differences",
-                     differences);
+    return json_pack(
+        "{s:s,s:I,s:b,s:o,s:o,s:o}", "started", clock_format(wall, started), "duration_ms",
+        (json_int_t)(mono_since(clock_mono(), check->began) / NS_PER_MS), "complete", (int)complete,
+        "regions", regions, "tables", tables, "differences", differences);
 }
 
 // -- for people --
@@ -180,7 +182,7 @@ void check_print_difference(const json_t *difference, FILE *out)
 
 static void print_tables(const json_t *report, FILE *out)
 {
-    static const char *const HEADS[] = {"TABLE",   "KIND",        "ROWS",    "RANGES", "SUSPECT",
+    static const char *const HEADS[] = {"TABLE",     "KIND",        "ROWS",   "RANGES", "SUSPECT",
                                         "IN FLIGHT", "DIFFERENCES", "ROWS/S", "TIME"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
     size_t i;
@@ -196,7 +198,10 @@ static void print_tables(const json_t *report, FILE *out)
         tell_cell(&table, TELL_PLAIN, "%lld", number_of(one, "ranges"));
         tell_cell(&table, TELL_PLAIN, "%lld", number_of(one, "suspects"));
         tell_cell(&table, TELL_PLAIN, "%lld", number_of(one, "in_flight"));
-        tell_cell(&table, differences > 0 ? TELL_RED : complete ? TELL_GREEN : TELL_YELLOW,
+        tell_cell(&table,
+                  differences > 0 ? TELL_RED
+                  : complete      ? TELL_GREEN
+                                  : TELL_YELLOW,
                   "%lld%s%s", differences, number_of(one, "more") > 0 ? " and more" : "",
                   complete ? "" : " (not finished)");
         tell_cell(&table, TELL_PLAIN, "%lld",
@@ -258,8 +263,9 @@ void check_progress(Check *check)
                       : 0;
     double share = check->all_rows > 0 ? (double)check->done_rows / (double)check->all_rows : 0;
     char text[TELL_DURATION_MAX];
-    (void)fprintf(stderr, "%s%s: %s, %" PRIu64 " of about %" PRIu64 " rows (%.0f %%), %.0f rows/s, "
-                          "%s left%s",
+    (void)fprintf(stderr,
+                  "%s%s: %s, %" PRIu64 " of about %" PRIu64 " rows (%.0f %%), %.0f rows/s, "
+                  "%s left%s",
                   terminal ? "\r\033[K" : "", check->now->name, check->step, check->done_rows,
                   check->all_rows, share > 1 ? 100 : share * 100, rate,
                   tell_duration((int64_t)(left * 1000), text), terminal ? "" : "\n");

@@ -64,8 +64,9 @@ static int too_few(const Check *check, Error *reterr)
             buf_printf(&text, "; %s: %s", check->mesh->nodes[i].region, check->why_not[i]);
     int r = error_set(reterr, ERROR_UNAVAILABLE, "fewer than two regions can be compared%s",
                       buf_text(&text));
-    return error_hint(reterr, r, "'wildcam rows status' shows the links; 'wildcam rows init' makes "
-                                 "the mesh.");
+    return error_hint(reterr, r,
+                      "'wildcam rows status' shows the links; 'wildcam rows init' makes "
+                      "the mesh.");
 }
 
 static int read_nodes(Check *check, Error *reterr)
@@ -109,19 +110,20 @@ int check_floor(Check *check, Error *reterr)
 
 int check_open_mesh(Mesh *mesh, const CheckOptions *options, Check *ret_check, Error *reterr)
 {
-    *ret_check = (Check){.mesh = mesh,
-                         .arena = arena_new(ARENA_BYTES),
-                         .nodes = mesh->n >= 64 ? UINT64_MAX : (UINT64_C(1) << mesh->n) - 1,
-                         .fence_ns = FENCE_NS,
-                         .margin_us = mesh->conf != NULL ? mesh->conf->rows.margin_ns / NS_PER_US : 0,
-                         .rate = options->rate,
-                         .slice_rows = SLICE_ROWS,
-                         .stop = options->stop,
-                         .told = options->told,
-                         .step = "connecting",
-                         .began = clock_mono(),
-                         .table_began = clock_mono(),
-                         .wall_us = clock_wall().ns / NS_PER_US};
+    *ret_check =
+        (Check){.mesh = mesh,
+                .arena = arena_new(ARENA_BYTES),
+                .nodes = mesh->n >= 64 ? UINT64_MAX : (UINT64_C(1) << mesh->n) - 1,
+                .fence_ns = FENCE_NS,
+                .margin_us = mesh->conf != NULL ? mesh->conf->rows.margin_ns / NS_PER_US : 0,
+                .rate = options->rate,
+                .slice_rows = SLICE_ROWS,
+                .stop = options->stop,
+                .told = options->told,
+                .step = "connecting",
+                .began = clock_mono(),
+                .table_began = clock_mono(),
+                .wall_us = clock_wall().ns / NS_PER_US};
     if (ret_check->arena == NULL)
         return error_set(reterr, ERROR_MEMORY, "no memory for the check");
     int r = read_nodes(ret_check, reterr);

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RANGE_ROWS 1024    // wanted rows of a range
-#define RANGES_MAX 65536   // at most, for one comparison
-#define UUID_BITS 24U      // looked at
-#define NARROWER 5U        // bits: 32 times narrower
+#define RANGE_ROWS 1024  // wanted rows of a range
+#define RANGES_MAX 65536 // at most, for one comparison
+#define UUID_BITS 24U    // looked at
+#define NARROWER 5U      // bits: 32 times narrower
 
 static unsigned bits_of(uint64_t value)
 {
@@ -34,7 +34,8 @@ static CheckBy by_of(const CheckTable *table, CheckPart part)
     if (part != CHECK_PART_VISIBLE || table->n_key != 1)
         return CHECK_BY_HASH;
     const char *type = table->key[0].type;
-    if (strcmp(type, "bigint") == 0 || strcmp(type, "integer") == 0 || strcmp(type, "smallint") == 0)
+    if (strcmp(type, "bigint") == 0 || strcmp(type, "integer") == 0 ||
+        strcmp(type, "smallint") == 0)
         return CHECK_BY_INTEGER;
     return strcmp(type, "uuid") == 0 ? CHECK_BY_UUID : CHECK_BY_HASH;
 }

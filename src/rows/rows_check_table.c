@@ -113,8 +113,11 @@ char *check_key_text(const char *json)
         buf_printf(&buf, first ? "" : ",");
         add_value(&buf, name);
         buf_add_char(&buf, '=');
-        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        add_value(&buf, json_is_string(value) ? json_string_value(value) : text != NULL ? text : "");
+        char *text =
+            json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        add_value(&buf, json_is_string(value) ? json_string_value(value)
+                        : text != NULL        ? text
+                                              : "");
         free(text);
         first = false;
     }
@@ -198,11 +201,10 @@ static int add_table(Check *check, const PGresult *list, int row, Error *reterr)
     CheckTable *table = &check->tables[check->n_tables];
     *table = (CheckTable){
         .number = (uint32_t)check_int(list, row, 0),
-        .kind = strcmp(PQgetvalue(list, row, 3), "lww") == 0 ? TABLE_KIND_LWW
-                                                              : TABLE_KIND_INSERT_ONLY,
-        .name = strcmp(schema, "public") == 0
-                    ? arena_strdup(check->arena, name)
-                    : arena_printf(check->arena, "%s.%s", schema, name),
+        .kind =
+            strcmp(PQgetvalue(list, row, 3), "lww") == 0 ? TABLE_KIND_LWW : TABLE_KIND_INSERT_ONLY,
+        .name = strcmp(schema, "public") == 0 ? arena_strdup(check->arena, name)
+                                              : arena_printf(check->arena, "%s.%s", schema, name),
         .identifier = arena_strdup(check->arena, buf_text(&quoted))};
     if (table->name == NULL || table->identifier == NULL)
         return error_set(reterr, ERROR_MEMORY, "no memory for table '%s'", name);

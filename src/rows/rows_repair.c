@@ -114,14 +114,13 @@ static int mend_all(Repair *repair, const RepairPlan *plans, Error *reterr)
 static int report(const Repair *repair, bool done, Error *reterr)
 {
     json_t *after = check_json(&repair->check);
-    size_t left = done ? json_array_size(json_object_get(after, "differences"))
-                       : repair->check.n_differences;
+    size_t left =
+        done ? json_array_size(json_object_get(after, "differences")) : repair->check.n_differences;
     if (repair->json) {
-        json_t *root = json_pack("{s:b,s:I,s:I,s:I,s:I,s:O}", "done", (int)done, "mended",
-                                 (json_int_t)repair->mended, "overtaken",
-                                 (json_int_t)repair->overtaken, "refused",
-                                 (json_int_t)repair->refused, "left", (json_int_t)left, "actions",
-                                 repair->actions);
+        json_t *root = json_pack(
+            "{s:b,s:I,s:I,s:I,s:I,s:O}", "done", (int)done, "mended", (json_int_t)repair->mended,
+            "overtaken", (json_int_t)repair->overtaken, "refused", (json_int_t)repair->refused,
+            "left", (json_int_t)left, "actions", repair->actions);
         (void)(json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && printf("\n") > 0);
         json_decref(root);
     } else if (done) {

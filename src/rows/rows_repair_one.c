@@ -231,8 +231,9 @@ static int bury(Check *check, const CheckDifference *difference, const RepairPla
     const char *params[] = {difference->key, v};
     int r = 0;
     (void)snprintf(v, sizeof v, "%" PRId64, difference->copy[plan->giver].tombstone_v);
-    buf_printf(&sql, "SELECT wildcam.merge_%u('D', $2::bigint, NULL, "
-                     "jsonb_populate_record(NULL::%s, $1::jsonb))",
+    buf_printf(&sql,
+               "SELECT wildcam.merge_%u('D', $2::bigint, NULL, "
+               "jsonb_populate_record(NULL::%s, $1::jsonb))",
                table->number, table->identifier);
     for (uint32_t i = 0; r == 0 && i < check->mesh->n; i++)
         if (plan->takers >> i & 1)
@@ -333,8 +334,7 @@ static void values_of(const CheckTable *table, const char *key, const PGresult *
 {
     params[0] = key;
     for (uint32_t i = 0; i <= table->n_columns; i++)
-        params[i + 1] =
-            PQgetisnull(row, 0, (int)i) == 1 ? NULL : PQgetvalue(row, 0, (int)i);
+        params[i + 1] = PQgetisnull(row, 0, (int)i) == 1 ? NULL : PQgetvalue(row, 0, (int)i);
 }
 
 // A record of the taker's table, in its own order of columns.

@@ -164,7 +164,6 @@ class Mesh:
         self.folder.chmod(0o755)
         self.nodes = {number: Node(self, number) for number in range(1, size + 1)}
         self.tables, self.cuts = {}, set()
-        self.change = lambda text: text  # scripts/mutate-rows breaks the generated SQL here
 
     def __getitem__(self, number):
         return self.nodes[number]
@@ -207,8 +206,8 @@ class Mesh:
             with_postgres = node.session(database="postgres")
             with_postgres.run(f"CREATE DATABASE {DATABASE}")
             with_postgres.close()
-            node.run(self.change(rows_sql("roles")))
-            node.run(self.change(rows_sql("base", node.number, node.region, f"cloud{(node.number - 1) % 3 + 1}", "test")))
+            node.run(rows_sql("roles"))
+            node.run(rows_sql("base", node.number, node.region, f"cloud{(node.number - 1) % 3 + 1}", "test"))
         self.register()
         self.publish()
         for i, j in self.pairs():
@@ -240,7 +239,7 @@ class Mesh:
     def publish(self):
         numbers = [f"{number}:{kind}:{table}" for table, (number, kind) in self.tables.items()]
         for node in self.nodes.values():
-            node.run(self.change(rows_sql("publication", node.number, node.region, node.conninfo(), *numbers)))
+            node.run(rows_sql("publication", node.number, node.region, node.conninfo(), *numbers))
 
     def name(self, subscriber, publisher):
         return f"{self.nodes[subscriber].region}_from_{self.nodes[publisher].region}"
@@ -251,15 +250,15 @@ class Mesh:
                     "WITH (copy_data = false, synchronous_commit = local, streaming = off, disable_on_error = false)")
 
     def federate(self, ddl, *tables, kind=LWW, nodes=None):
-        """Creates tables on all nodes and federates them. `tables` are SQL names."""
+        """Creates tables on all nodes and federates them. `tables` are SQL names; {origin} in the ddl is each node's own."""
         for node in self.nodes.values():
             if ddl:
-                node.run(ddl)
+                node.run(ddl.replace("{origin}", str(node.number)))
         for table in tables:
-            number = self.tables[table][0] if table in self.tables else len(self.tables) + 1
-            self.tables[table] = (number, kind)
+            number = self.tables[table][0] if table in self.tables else max((n for n, _ in self.tables.values()), default=0) + 1
             for node in self.nodes.values():
-                node.run(self.change(rows_sql("table", node.number, node.region, node.conninfo(), f"{number}:{kind}:{table}")))
+                node.run(rows_sql("table", node.number, node.region, node.conninfo(), f"{number}:{kind}:{table}"))
+            self.tables[table] = (number, kind)  # not before: what failed here must not fail all that follows
         self.refresh()
 
     def refresh(self):
@@ -336,7 +335,7 @@ class Mesh:
             self[taker].run(f"SELECT wildcam.merge_{number}('{op}', {v}, NULL, jsonb_populate_record(NULL::{table}, {rowspq.quoted(row)}))")
 
     # --- what must hold
-    def converge(self, deadline=45.0, nodes=None):
+    def converge(self, deadline=float(os.environ.get("WILDCAM_ROWS_DEADLINE", "60")), nodes=None):
         """Everything that had been committed anywhere when this was called is applied everywhere."""
         nodes = nodes or list(self.nodes)
         wanted = {}
@@ -378,8 +377,8 @@ class Mesh:
                     swept = self[number].value(f"SELECT wildcam.sweep_{self.number(table)}()")
                     assert swept == "0", f"{table}: sweep found {swept} on n{number}"
 
-    def settle(self, *tables, deadline=90.0):
-        self.converge(deadline)
+    def settle(self, *tables):
+        self.converge()
         self.same(*tables)
 
     def errors(self):

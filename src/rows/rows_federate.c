@@ -24,15 +24,18 @@ typedef struct Plan {
     FederateCheck *check;
     TableKind kind;
     uint32_t number;
+    uint64_t *filled;             // [mesh->n]: bit p: the link from p was whole before
     const FederatedTable **there; // [mesh->n]; NULL: not in that node's wildcam.federated
     FederateDone done;
 } Plan;
 
-// The number this table has, or the next one that no node uses.
+// The number this table has, or the smallest that no node uses: those from FEDERATE_TABLES_MAX on
+// are given to the tables of fleet.yaml, 1 is detections.
 static int find_number(Plan *plan, Error *reterr)
 {
     const FederateMesh *fm = plan->fm;
-    uint32_t most = 0;
+    bool used[FEDERATE_TABLES_MAX] = {false};
+    plan->number = 0;
     plan->there = arena_new_array(fm->arena, const FederatedTable *, fm->mesh->n);
     if (plan->there == NULL)
         return error_set(reterr, ERROR_MEMORY, "wildcam.federated");
@@ -44,8 +47,9 @@ static int find_number(Plan *plan, Error *reterr)
         int r = federate_registry(fm, &fm->mesh->nodes[i], &tables, &n, reterr);
         if (r < 0)
             return r;
-        if (n > 0 && tables[n - 1].number > most)
-            most = tables[n - 1].number;
+        for (uint32_t k = 0; k < n; k++)
+            if (tables[k].number < FEDERATE_TABLES_MAX)
+                used[tables[k].number] = true;
         const FederatedTable *one = plan->check->shapes[i] != NULL
                                         ? federate_find(tables, n, plan->check->shapes[i])
                                         : NULL;
@@ -64,11 +68,36 @@ static int find_number(Plan *plan, Error *reterr)
         return error_hint(reterr, r, "'wildcam rows federate %s --drop' takes it out first.",
                           plan->check->table);
     }
-    if (plan->number == 0)
-        plan->number = most + 1;
-    return most < FEDERATE_TABLES_MAX
+    for (uint32_t i = 2; plan->number == 0 && i < FEDERATE_TABLES_MAX; i++)
+        plan->number = used[i] ? 0 : i;
+    return plan->number != 0
                ? 0
-               : error_set(reterr, ERROR_LIMIT, "more than %u tables", FEDERATE_TABLES_MAX);
+               : error_set(reterr, ERROR_LIMIT, "more than %u tables", FEDERATE_TABLES_MAX - 2);
+}
+
+// The daemons would take it in again.
+static int refuse_kept(const Plan *plan, Error *reterr)
+{
+    const ConfRows *rows = &plan->fm->context.conf->rows;
+    const TableShape *shape = NULL;
+    for (uint32_t i = 0; shape == NULL && i < plan->fm->mesh->n; i++)
+        shape = plan->check->shapes[i];
+    bool public = shape != NULL && strcmp(shape->schema, "public") == 0;
+    if (public && strcmp(shape->name, "detections") == 0)
+        return error_set(reterr, ERROR_CONFLICT, "detections is the service's own table");
+    for (uint32_t i = 0; shape != NULL && i < rows->n_tables; i++) {
+        const char *name = rows->tables[i].name, *dot = strchr(name, '.');
+        size_t len = dot != NULL ? (size_t)(dot - name) : 0;
+        bool schema = dot == NULL
+                          ? public
+                          : strlen(shape->schema) == len && strncmp(name, shape->schema, len) == 0;
+        if (schema && strcmp(dot == NULL ? name : dot + 1, shape->name) == 0) {
+            int r = error_set(reterr, ERROR_CONFLICT, "%s stands in fleet.yaml, below rows.tables",
+                              plan->check->table);
+            return error_hint(reterr, r, "Take it out there first: 'wildcam config push'.");
+        }
+    }
+    return 0;
 }
 
 static int install(Plan *plan, uint32_t i, Error *reterr)
@@ -117,14 +146,6 @@ static int publish(Plan *plan, uint32_t i, Error *reterr)
     return r;
 }
 
-static bool go_on(void *context, const FillProgress *progress)
-{
-    Plan *plan = context;
-    (void)plan;
-    (void)progress;
-    return true;
-}
-
 // The link to `subscriber` from `publisher`: refreshed, and filled unless it was both before.
 static int link_one(Plan *plan, uint32_t subscriber, uint32_t publisher, Error *reterr)
 {
@@ -143,22 +164,29 @@ static int link_one(Plan *plan, uint32_t subscriber, uint32_t publisher, Error *
                    reterr);
     if (r < 0)
         return r;
-    bool filled = PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "filled") == 0;
+    // Missing: nobody keeps count of this link (databases without a daemon).
+    bool filled = PQntuples(result) == 0 || strcmp(PQgetvalue(result, 0, 0), "filled") == 0;
     PQclear(result);
+    bool whole = (plan->filled[subscriber] >> publisher & 1) != 0 || filled;
     if (filled && !refreshed)
         return 0;
-    uint8_t origins[] = {(uint8_t)from->origin};
+    // A link that was not filled before owes the other tables too.
+    const uint8_t origins[] = {(uint8_t)from->origin, (uint8_t)to->origin};
     FillProgress progress = {0};
-    r = mesh_fill(
-        mesh, from, to,
-        &(FillWanted){
-            .n_origins = 1, .origins = origins, .and_inactive = true, .table = plan->number},
-        go_on, plan, &progress, reterr);
+    r = mesh_fill(mesh, from, to,
+                  &(FillWanted){.n_origins = ARRAY_SIZE(origins),
+                                .origins = origins,
+                                .and_inactive = true,
+                                .table = whole ? plan->number : 0},
+                  NULL, NULL, &progress, reterr);
     if (r < 0)
         return error_wrap(reterr, r, "fill %s from %s", to->region, from->region);
     plan->done.filled_rows += progress.rows;
     plan->done.links++;
-    return 0;
+    return mesh_query(mesh, to,
+                      "UPDATE wildcam.link SET state = 'filled', since = now(), error = NULL WHERE "
+                      "origin = $1 AND state = 'subscribed'",
+                      1, params, NULL, reterr);
 }
 
 static int link_all(Plan *plan, Error *reterr)
@@ -172,32 +200,12 @@ static int link_all(Plan *plan, Error *reterr)
     return r;
 }
 
-// Links that were filled before this table came are whole again. Those that were not stay so: the
-// daemon owes them the other tables too.
-static int mark_links(const Plan *plan, const uint64_t *filled_before, Error *reterr)
+// Which links were whole before this run.
+static int read_links(Plan *plan, Error *reterr)
 {
     Mesh *mesh = plan->fm->mesh;
-    int r = 0;
-    for (uint32_t to = 0; r == 0 && to < mesh->n; to++) {
-        for (uint32_t from = 0; r == 0 && from < mesh->n; from++) {
-            char origin[16];
-            const char *params[] = {origin};
-            if (!plan->fm->member[to] || (filled_before[to] >> from & 1) == 0)
-                continue;
-            (void)snprintf(origin, sizeof origin, "%u", mesh->nodes[from].origin);
-            r = mesh_query(mesh, &mesh->nodes[to],
-                           "UPDATE wildcam.link SET state = 'filled' WHERE origin = $1 AND state = "
-                           "'subscribed'",
-                           1, params, NULL, reterr);
-        }
-    }
-    return r;
-}
-
-static int read_links(const Plan *plan, uint64_t *ret_filled, Error *reterr)
-{
-    Mesh *mesh = plan->fm->mesh;
-    int r = 0;
+    plan->filled = arena_new_array(plan->fm->arena, uint64_t, mesh->n);
+    int r = plan->filled == NULL ? error_set(reterr, ERROR_MEMORY, "links") : 0;
     for (uint32_t to = 0; r == 0 && to < mesh->n; to++) {
         PGresult *result = NULL;
         if (!plan->fm->member[to])
@@ -208,7 +216,7 @@ static int read_links(const Plan *plan, uint64_t *ret_filled, Error *reterr)
         for (int row = 0; r == 0 && row < PQntuples(result); row++)
             for (uint32_t from = 0; from < mesh->n && from < 64; from++)
                 if (strtoul(PQgetvalue(result, row, 0), NULL, 10) == mesh->nodes[from].origin)
-                    ret_filled[to] |= UINT64_C(1) << from;
+                    plan->filled[to] |= UINT64_C(1) << from;
         PQclear(result);
     }
     return r;
@@ -226,17 +234,13 @@ static int at_all(Plan *plan, int (*step)(Plan *plan, uint32_t i, Error *reterr)
 
 static int take_in(Plan *plan, Error *reterr)
 {
-    uint64_t *filled = arena_new_array(plan->fm->arena, uint64_t, plan->fm->mesh->n);
-    int r = filled == NULL ? error_set(reterr, ERROR_MEMORY, "links")
-                           : read_links(plan, filled, reterr);
+    int r = read_links(plan, reterr);
     if (r == 0)
         r = at_all(plan, install, reterr);
     if (r == 0)
         r = at_all(plan, publish, reterr);
     if (r == 0)
         r = link_all(plan, reterr);
-    if (r == 0)
-        r = mark_links(plan, filled, reterr);
     plan->done.already = plan->done.installed + plan->done.published + plan->done.links == 0;
     return r;
 }
@@ -328,6 +332,8 @@ static int prepare(Plan *plan, const FederateOptions *options, Error *reterr)
                           "needs.");
     }
     r = find_number(plan, reterr);
+    if (r == 0 && options->drop)
+        r = refuse_kept(plan, reterr);
     bool is_new = r == 0;
     for (uint32_t i = 0; r == 0 && i < fm->mesh->n; i++)
         is_new = is_new && plan->there[i] == NULL;

@@ -222,13 +222,17 @@ static int renew_tables(Ensure *ensure, const Link *link, Error *reterr)
                 &there, reterr);
     if (r < 0 || here == NULL || there == NULL || strcmp(here, there) == 0)
         return r;
-    char sql[512]; // what was written before the refresh is not sent: so the link is filled again
+    // What was written before the refresh is not sent: so the link is filled again. First that,
+    // because a refresh cannot be part of a transaction.
+    char sql[256];
     (void)snprintf(sql, sizeof sql,
-                   "BEGIN;\nSET LOCAL statement_timeout = '10s';\nALTER SUBSCRIPTION %s REFRESH "
-                   "PUBLICATION WITH (copy_data = false);\nUPDATE wildcam.link SET state = "
-                   "'subscribed', since = now() WHERE origin = %s;\nCOMMIT;\n",
-                   link->name, link->origin);
-    return ensure_change(ensure, "tables of a subscription", sql, reterr);
+                   "UPDATE wildcam.link SET state = 'subscribed', since = now() WHERE origin = %s",
+                   link->origin);
+    r = ensure_change(ensure, "tables of a subscription", sql, reterr);
+    (void)snprintf(sql, sizeof sql,
+                   "ALTER SUBSCRIPTION %s REFRESH PUBLICATION WITH (copy_data = false)",
+                   link->name);
+    return r < 0 ? r : ensure_change(ensure, "tables of a subscription", sql, reterr);
 }
 
 static int is_subscribed(Ensure *ensure, const Link *link, bool *ret_is, Error *reterr)

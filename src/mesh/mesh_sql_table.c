@@ -182,6 +182,9 @@ static void item_set(const MeshSqlText *text, const TableColumn *column, const c
         return;
     if (in_key(shape, &shape->primary, column) && column->equal_image)
         return;
+    if (text->table->kind == TABLE_KIND_INSERT_ONLY && strcmp(column->name, "_origin") == 0)
+        return;
+    buf_add_text(buf, ", ");
     sql_text_identifier(buf, column->name);
     buf_add_text(buf, " = ");
     field(text, column, a, buf);
@@ -338,7 +341,7 @@ static const ListWord list_words[] = {
     {"same_stored_key", 2, 2, OF_KEY, " AND ", item_stored_equal},
     {"assignments", 1, 1, OF_ALL, " ", item_assign},
     {"dummy", 1, 1, OF_ALL, ", ", item_dummy},
-    {"set_columns", 1, 1, OF_ALL, ", ", item_set},
+    {"set_columns", 1, 1, OF_ALL, "", item_set},
     {"set_stored", 0, 0, OF_ALL, ", ", item_set_parked},
     {"key_pairs", 1, 1, OF_KEY, ", ", item_json},
     {"rank_key", 1, 2, OF_KEY, ", ", item_rank},
@@ -398,7 +401,7 @@ typedef struct TextWord {
 } TextWord;
 
 static const TextWord text_words[] = {
-    {"set", 1, "{{set_columns $}}, _v = $._v", WHEN_LWW},
+    {"set", 1, "_v = $._v{{set_columns $}}", WHEN_LWW},
     {"set_parked", 0, "{{set_stored}}, _v = EXCLUDED._v", WHEN_ALWAYS},
     {"key_json", 1, "jsonb_build_object({{key_pairs $}})", WHEN_ALWAYS},
     {"rank", 1, "$._v, {{rank_key $}}", WHEN_ALWAYS},
@@ -431,7 +434,7 @@ static int text_word(const MeshSqlText *text, const char *word, const char *cons
         if (w->when == WHEN_ARRIVED && text->row == MESH_SQL_ROW_R)
             return 0;
         if (w->when == WHEN_LWW && text->table->kind != TABLE_KIND_LWW)
-            return expand(text, "{{set_columns $}}", args[0], buf, reterr);
+            return expand(text, "_origin = $._origin{{set_columns $}}", args[0], buf, reterr);
         return expand(text, w->text, n_args > 0 ? args[0] : "", buf, reterr);
     }
     return ERROR_NOT_FOUND;

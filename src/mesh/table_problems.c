@@ -79,7 +79,8 @@ static const char *const queries[] = {
     "   AND f.adnum = a.attnum))"
     " JOIN pg_sequence s ON s.seqrelid = CASE WHEN d.deptype = 'i' THEN d.objid ELSE d.refobjid END"
     " CROSS JOIN LATERAL (SELECT s.seqincrement AS count,"
-    "  coalesce(pg_sequence_last_value(s.seqrelid), s.seqstart) AS next) r"
+    "  (xpath('/row/last_value/text()', query_to_xml(format('SELECT last_value FROM %s',"
+    "   s.seqrelid::regclass), false, true, '')))[1]::text::bigint AS next) r"
     " WHERE i.indrelid = $1::oid AND i.indisprimary AND (i.indnkeyatts = 1 OR $2::text = 'lww')"
     " AND NOT (r.count > 1 AND r.next % r.count = $3::int % r.count AND (SELECT count(*) ="
     "  count(DISTINCT o.origin % r.count) FROM unnest($4::int[]) o(origin)))",

@@ -306,6 +306,7 @@ DECLARE
 BEGIN
   REVOKE ALL ON ALL FUNCTIONS IN SCHEMA wildcam FROM PUBLIC;
   GRANT EXECUTE ON FUNCTION wildcam.me(), wildcam.stamp(bigint), wildcam.micros(timestamptz) TO PUBLIC;
+  GRANT EXECUTE ON PROCEDURE wildcam.split(text, int) TO PUBLIC;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'wildcam_replication') THEN
     GRANT SELECT ON wildcam.heartbeat TO wildcam_replication;
     FOR f IN SELECT x.* FROM wildcam.federated x LOOP
@@ -322,6 +323,66 @@ BEGIN
   END IF;
 END $wildcam$;
 
+-- Runs one UPDATE or DELETE as many transactions, by ranges of the primary key: a peer applies a transaction whole,
+-- and nothing behind it meanwhile. Each row is met once, if the command does not change the key. Where the command
+-- has more than one WHERE, `:rows` in it says where the range belongs.
+CREATE OR REPLACE PROCEDURE wildcam.split(command text, batch int DEFAULT 5000) LANGUAGE plpgsql AS $wildcam$
+<<w>>
+DECLARE
+  target text := (pg_catalog.regexp_match(command,
+    '^\s*(?:update|delete\s+from)\s+(?:only\s+)?((?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?)', 'i'))[1];
+  wheres int := (SELECT pg_catalog.count(*) FROM pg_catalog.regexp_matches(command, '\mwhere\M', 'gi'));
+  keys text;
+  bound text;
+  from_bound text;
+  to_bound text;
+  range text;
+  text_of_batch text;
+  n bigint;
+  total bigint := 0;
+BEGIN
+  IF target IS NULL THEN
+    RAISE EXCEPTION 'split takes one UPDATE or DELETE' USING ERRCODE = 'syntax_error';
+  END IF;
+  IF batch < 1 THEN
+    RAISE EXCEPTION 'a batch of % rows', batch USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF wheres > 1 AND pg_catalog.strpos(command, ':rows') = 0 THEN
+    RAISE EXCEPTION 'more than one WHERE: which is the table''s?' USING ERRCODE = 'syntax_error',
+      HINT = 'Write :rows where the range of rows belongs: ... WHERE :rows AND (...)';
+  END IF;
+  SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY k.at),
+      pg_catalog.string_agg(pg_catalog.format('%%L::%s', pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY k.at)
+    INTO keys, bound
+    FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(number, at), pg_catalog.pg_attribute a
+    WHERE i.indrelid = target::regclass AND i.indisprimary AND k.at <= i.indnkeyatts
+      AND a.attrelid = i.indrelid AND a.attnum = k.number;
+  IF keys IS NULL THEN
+    RAISE EXCEPTION '% has no primary key', target USING ERRCODE = 'undefined_object';
+  END IF;
+  LOOP
+    range := CASE WHEN from_bound IS NULL THEN 'true' ELSE pg_catalog.format('(%s) > (%s)', keys, from_bound) END;
+    EXECUTE pg_catalog.format('SELECT pg_catalog.format(%L, %s) FROM (SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %s) k ORDER BY (%s) DESC LIMIT 1',
+      bound, keys, keys, target, range, keys, batch, keys) INTO to_bound;
+    EXIT WHEN to_bound IS NULL;
+    range := pg_catalog.format('(%s AND (%s) <= (%s))', range, keys, to_bound);
+    IF pg_catalog.strpos(command, ':rows') > 0 THEN
+      text_of_batch := pg_catalog.replace(command, ':rows', range);
+    ELSIF wheres = 1 THEN
+      text_of_batch := pg_catalog.regexp_replace(command, '\mwhere\M(.*)$',
+        'WHERE ' || pg_catalog.replace(range, '\', '\\') || ' AND (\1)', 'i');
+    ELSE
+      text_of_batch := command || ' WHERE ' || range;
+    END IF;
+    EXECUTE text_of_batch;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+    COMMIT;
+    from_bound := to_bound;
+  END LOOP;
+  RAISE NOTICE '% rows', total;
+END $wildcam$;
+
 -- Errors that no retry can heal; anything else (deadlock, disk full, shutdown) is for the stream to try again.
 CREATE OR REPLACE FUNCTION wildcam.is_poison(state text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -332,6 +393,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $wildcam$
 <<w>>
 DECLARE
   d record;
+  state text;
+  reason text;
 BEGIN
   merged := 0;
   remaining := 0;
@@ -346,7 +409,8 @@ BEGIN
       IF NOT wildcam.is_poison(SQLSTATE) THEN
         RAISE;
       END IF;
-      UPDATE wildcam.dead_letter l SET sqlstate = SQLSTATE, message = SQLERRM WHERE l.id = d.id;
+      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT;
+      UPDATE wildcam.dead_letter l SET sqlstate = w.state, message = w.reason WHERE l.id = d.id;
       remaining := remaining + 1;
     END;
   END LOOP;
@@ -357,6 +421,15 @@ INSERT INTO wildcam.mesh (name, sql_version) VALUES ({{mesh_name}}, {{version}})
 UPDATE wildcam.mesh SET sql_version = {{version}} WHERE sql_version <> {{version}};
 UPDATE wildcam.mesh SET name = {{mesh_name}} WHERE name <> {{mesh_name}};
 INSERT INTO wildcam.node (origin, region, cloud, state) VALUES ({{me}}, {{region}}, {{cloud}}, 'joining') ON CONFLICT DO NOTHING;
+-- Role wildcam has a schema of its own name here: without this its unqualified tables would land in it.
+DO $wildcam$
+BEGIN
+  IF current_user = 'wildcam' AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s
+      WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+        AND s.setrole = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = 'wildcam')) THEN
+    EXECUTE pg_catalog.format('ALTER ROLE wildcam IN DATABASE %I SET search_path = public', pg_catalog.current_database());
+  END IF;
+END $wildcam$;
 DO $wildcam$
 DECLARE
   reason text := (SELECT refused FROM wildcam.mesh);

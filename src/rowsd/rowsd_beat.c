@@ -27,6 +27,7 @@ typedef struct Beater {
     Mono started;
     bool federated, restored_said;
     char refused[ROWSD_TEXT];
+    ClockFilter own; // our clock against our database's
 } Beater;
 
 static bool begins(const char *text, const char *words)
@@ -110,6 +111,27 @@ static void note_miss(Beater *beater, const Error *err)
                     LOG_TEXT("error", error_text(err)));
 }
 
+// On one machine it is the same clock; a managed database has its own.
+static int read_clock(Beater *beater, Error *reterr)
+{
+    PGresult *result = NULL;
+    Wall before = clock_wall();
+    int r = mesh_query(beater->mesh, beater->node, "SELECT wildcam.micros(clock_timestamp())", 0,
+                       NULL, &result, reterr);
+    if (r < 0)
+        return r;
+    Wall after = clock_wall();
+    Mono now = clock_mono();
+    ClockSample best = {{0}, 0, 0};
+    clock_filter_add(&beater->own, now, before, (Wall){number(result, 0) * NS_PER_US}, after);
+    PQclear(result);
+    rowsd_lock(beater->rowsd);
+    if (clock_filter_best(&beater->own, now, &best))
+        beater->rowsd->beat.own_skew_ns = best.skew_ns;
+    rowsd_unlock(beater->rowsd);
+    return 0;
+}
+
 static int beat_once(Beater *beater, Error *reterr)
 {
     if (beater->node->conn == NULL && mesh_reconnect(beater->mesh) == 0)
@@ -129,7 +151,7 @@ static int beat_once(Beater *beater, Error *reterr)
     if (PQntuples(result) == 1)
         note_beat(beater, result);
     PQclear(result);
-    return 0;
+    return read_clock(beater, reterr);
 }
 
 static ClockJudge judge_clock(Beater *beater)
@@ -141,10 +163,10 @@ static ClockJudge judge_clock(Beater *beater)
     rowsd_lock(rowsd);
     for (uint32_t i = 0; i < rowsd->shape.n; i++)
         if (rowsd->probes[i].has_skew && mono_since(now, rowsd->probes[i].at) < CLOCK_FRESH_NS)
-            skews[n++] = rowsd->probes[i].skew_ns;
+            skews[n++] = rowsd->probes[i].skew_ns - rowsd->beat.own_skew_ns;
     // A peer's watermark is no evidence here: it travels through the stream, which may lag.
-    clock_judge(&rowsd->beat.clock, skews, n, rowsd->settings.max_skew_ns, clock_wall(),
-                rowsd->beat.safe_us);
+    clock_judge(&rowsd->beat.clock, skews, n, rowsd->settings.max_skew_ns,
+                wall_add(clock_wall(), -rowsd->beat.own_skew_ns), rowsd->beat.safe_us);
     ClockJudge judge = rowsd->beat.clock;
     rowsd_unlock(rowsd);
     return judge;

@@ -184,7 +184,11 @@ static int read_slots(Mesh *mesh, MeshNode *node, RowsdFacts *facts, Error *rete
 static const char STATE[] =
     "SELECT m.sql_version, coalesce(m.refused, ''), (SELECT count(*) FROM wildcam.federated), "
     "(SELECT count(*) FROM wildcam.federated f WHERE f.guarded), "
-    "(SELECT md5(string_agg(f.digest, ',' ORDER BY f.number)) FROM wildcam.federated f), "
+    // changes with every change of a table's shape, indexes and constraints
+    "(SELECT md5(string_agg(f.digest || c.xmin::text || coalesce((SELECT string_agg(i.indexrelid "
+    "|| i.xmin::text, ',' ORDER BY i.indexrelid) FROM pg_index i WHERE i.indrelid = c.oid), ''), "
+    "',' ORDER BY f.number)) FROM wildcam.federated f LEFT JOIN pg_class c ON c.oid = "
+    "to_regclass(format('%I.%I', f.schema, f.name))), "
     "(SELECT count(*) FROM wildcam.dead_letter), "
     "(SELECT coalesce(f.schema || '.' || f.name, 'table ' || d.number) || ' ' || d.key || ' from ' "
     "|| coalesce(n.region, 'origin ' || d.origin) || ': ' || d.message || ' (' || d.sqlstate || "

@@ -29,6 +29,7 @@ typedef struct RowsdBeat {
     Mono at;         // the last good one
     int64_t safe_us;
     ClockJudge clock;
+    int64_t own_skew_ns; // our clock minus our database's: versions are made by the latter
     // What this database had announced before our first heartbeat, and when that was.
     bool start_known;
     int64_t start_safe_us;

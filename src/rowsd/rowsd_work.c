@@ -51,6 +51,7 @@ static void take_others(Worker *worker)
     rowsd_lock(rowsd);
     for (uint32_t i = 0; i < facts->n; i++) {
         facts->links[i].probe = rowsd->probes[i];
+        facts->links[i].probe.skew_ns -= rowsd->beat.own_skew_ns;
         facts->links[i].task = rowsd->tasks[i];
         memcpy(facts->links[i].cause, rowsd->causes[i], ROWSD_TEXT);
         if (rowsd->gaps[i].filled != 0) {
@@ -278,7 +279,9 @@ static void work_once(Worker *worker)
         worker->rounds++;
     }
     error_done(&err);
-    facts->read_at = clock_wall();
+    rowsd_lock(rowsd);
+    facts->read_at = wall_add(clock_wall(), -rowsd->beat.own_skew_ns);
+    rowsd_unlock(rowsd);
     Mono now = facts->read_mono = clock_mono();
     take_others(worker);
     if (facts->database && facts->federated)

@@ -3,6 +3,7 @@
 // The monotonic clock stays.
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <time.h>
 
 static long shift(void)
@@ -22,6 +23,16 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
     if (r == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         ret->tv_sec += shift();
     return r;
+}
+
+// PostgreSQL's clock.
+int gettimeofday(struct timeval *restrict ret, void *restrict zone)
+{
+    struct timespec now = {0};
+    (void)zone;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    *ret = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    return 0;
 }
 
 // What OpenSSL judges certificates by.

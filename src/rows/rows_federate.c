@@ -61,12 +61,6 @@ static int find_number(Plan *plan, Error *reterr)
                              plan->check->table, one->number, fm->mesh->nodes[i].region,
                              plan->number);
         plan->number = one->number;
-        if (one->kind == plan->kind)
-            continue;
-        r = error_set(reterr, ERROR_CONFLICT, "%s is federated as %s already", plan->check->table,
-                      one->kind == TABLE_KIND_LWW ? "last-write-wins" : "insert-only");
-        return error_hint(reterr, r, "'wildcam rows federate %s --drop' takes it out first.",
-                          plan->check->table);
     }
     for (uint32_t i = 2; plan->number == 0 && i < FEDERATE_TABLES_MAX; i++)
         plan->number = used[i] ? 0 : i;
@@ -308,14 +302,32 @@ static int take_out(Plan *plan, Error *reterr)
     return r < 0 ? r : at_all(plan, uninstall, reterr);
 }
 
+// What it is federated as decides; asking for another kind is refused before its shape is judged.
+static int check_kind(Plan *plan, const FederateOptions *options, Error *reterr)
+{
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    TableKind is = plan->kind;
+    int r = federate_kind_of(plan->fm, options->table, &is, &err);
+    if (options->drop && r < 0)
+        return error_set(reterr, r, "%s", error_text(&err));
+    if (r < 0 || is == plan->kind || options->drop) {
+        plan->kind = r == 0 ? is : plan->kind;
+        return 0; // a table that is missing somewhere is a problem of the check
+    }
+    r = error_set(reterr, ERROR_CONFLICT, "'%s' is federated as %s already", options->table,
+                  is == TABLE_KIND_LWW ? "last-write-wins" : "insert-only");
+    return error_hint(reterr, r, "'wildcam rows federate %s --drop' takes it out first.",
+                      options->table);
+}
+
 // Looks, tells, asks.
 static int prepare(Plan *plan, const FederateOptions *options, Error *reterr)
 {
     const FederateMesh *fm = plan->fm;
     plan->kind = options->insert_only ? TABLE_KIND_INSERT_ONLY : TABLE_KIND_LWW;
     int r = federate_need_all(fm, reterr);
-    if (r == 0 && options->drop)
-        r = federate_kind_of(fm, options->table, &plan->kind, reterr);
+    if (r == 0)
+        r = check_kind(plan, options, reterr);
     if (r == 0)
         r = federate_check(fm, options->table, plan->kind, plan->check, reterr);
     if (r < 0)

@@ -63,13 +63,14 @@ static int run_dump(char **argv, Buf *out, Error *reterr)
                : 0;
 }
 
-// pg_dump writes each trigger, and each change of one, on a line of its own.
-static bool is_trigger(const char *line, size_t len)
+// pg_dump writes each trigger, and each change of one, on a line of its own; "\\restrict" is for
+// psql.
+static bool is_left_out(const char *line, size_t len)
 {
     char text[4096];
     (void)snprintf(text, sizeof text, "%.*s", (int)(len < sizeof text ? len : sizeof text - 1),
                    line);
-    return strncmp(text, "CREATE TRIGGER ", 15) == 0 ||
+    return text[0] == '\\' || strncmp(text, "CREATE TRIGGER ", 15) == 0 ||
            strncmp(text, "CREATE CONSTRAINT TRIGGER ", 26) == 0 ||
            (strncmp(text, "ALTER TABLE ", 12) == 0 && strstr(text, " TRIGGER ") != NULL);
 }
@@ -79,7 +80,7 @@ static void without_triggers(const char *sql, Buf *out)
     buf_add_text(out, "BEGIN;\n");
     while (*sql != '\0') {
         size_t len = strcspn(sql, "\n");
-        if (!is_trigger(sql, len)) {
+        if (!is_left_out(sql, len)) {
             buf_add(out, sql, len);
             buf_add_char(out, '\n');
         }

@@ -16,7 +16,7 @@ static const Verb VERBS[] = {
      "make the databases of all regions one mesh; shows what is missing", rows_init},
     {"rows federate", "[--dir DIR] [--insert-only] [--drop] [--yes] [--json] TABLE",
      "take a table of all regions into the federation, or out of it", rows_federate},
-    {"rows migrate", "[--dir DIR] [--plan] [--yes] [--json] FILE.sql",
+    {"rows migrate", "[--dir DIR] [--plan] [--abandon] [--yes] [--json] FILE.sql",
      "roll schema changes through all regions in the safe order", rows_migrate},
     {"rows join", "[--dir DIR] [--yes] [--json] REGION",
      "take a region into the mesh while the others write", rows_join},

@@ -22,13 +22,19 @@ static int begin(MigrateRun *run, Error *reterr)
     return error_hint(reterr, r, "Nothing was changed.");
 }
 
-static int run_all(MigrateRun *run, bool yes, Error *reterr)
+static int run_all(MigrateRun *run, Error *reterr)
 {
     MigrateStop stop = {0};
     int r = migrate_read(run, reterr);
     if (r == 0 && run->finished) {
         migrate_print_result(run, NULL);
         return 0;
+    }
+    if (r == 0 && run->abandon) {
+        r = migrate_abandon(run, reterr);
+        if (r == 0)
+            migrate_print_result(run, NULL);
+        return r;
     }
     MigrateFact *facts = run->facts; // those that are written down; the plan's are a guess
     if (r == 0)
@@ -47,9 +53,9 @@ static int run_all(MigrateRun *run, bool yes, Error *reterr)
         migrate_print_result(run, NULL);
         return 0;
     }
-    if (run->json && !yes)
+    if (run->json && !run->yes)
         return error_set(reterr, ERROR_USAGE, "--json needs --yes: nobody can be asked");
-    if (!run->json && !tell_agreed(yes))
+    if (!run->json && !tell_agreed(run->yes))
         return error_set(reterr, -ECANCELED, "not done");
     run->facts = facts; // what a statement is about is found out when its turn comes
     r = migrate_go(run, &stop, reterr);
@@ -68,12 +74,14 @@ static int run_all(MigrateRun *run, bool yes, Error *reterr)
 int rows_migrate(const Verb *verb, int argc, char **argv, Error *reterr)
 {
     const char *dir = NULL;
-    bool yes = false, plan = false, json = false;
+    MigrateRun run = {0};
     const Option options[] = {
         {"dir", "DIR", "state folder (default ./run)", &dir, NULL},
-        {"plan", NULL, "only say what would be done, in which order", NULL, &plan},
-        {"yes", NULL, "do not ask", NULL, &yes},
-        {"json", NULL, "one JSON object; needs --yes or --plan", NULL, &json},
+        {"plan", NULL, "only say what would be done, in which order", NULL, &run.plan},
+        {"yes", NULL, "do not ask", NULL, &run.yes},
+        {"json", NULL, "one JSON object; needs --yes or --plan", NULL, &run.json},
+        {"abandon", NULL, "end an unfinished run between two statements; what is done stays", NULL,
+         &run.abandon},
     };
     int operands,
         r = cli_parse(verb, options, ARRAY_SIZE(options), 1, 1, argc, argv, &operands, reterr);
@@ -90,12 +98,13 @@ int rows_migrate(const Verb *verb, int argc, char **argv, Error *reterr)
     if (r < 0)
         return r;
     FederateMesh fm = {0};
-    MigrateRun run = {.fm = &fm, .file = &file, .json = json, .plan = plan};
+    run.fm = &fm;
+    run.file = &file;
     r = federate_open(dir, "wildcam rows migrate", &fm, reterr);
-    if (r == 0 && !plan)
+    if (r == 0 && !run.plan)
         r = federate_lock(&fm, reterr);
     if (r == 0)
-        r = run_all(&run, yes, reterr);
+        r = run_all(&run, reterr);
     federate_close(&fm);
     return r;
 }

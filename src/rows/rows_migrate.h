@@ -115,7 +115,7 @@ typedef struct MigrateRun {
     uint8_t **done;       // [mesh->n][file->n]: bit p: phase p is done there
     bool *known;          // [mesh->n]: has a row of this run
     bool begun, finished; // some node has a row; all that are there say it is over
-    bool json, plan;
+    bool json, plan, yes, abandon;
 } MigrateRun;
 
 typedef struct MigratePhase {
@@ -143,6 +143,8 @@ typedef struct MigrateStop { // where the run came to its end for now
 
 // rows_migrate_run.c
 int migrate_read(MigrateRun *run, Error *reterr) MUST_CHECK;
+// Ends a run that cannot go on; ERROR_CONFLICT while a statement is done in some regions only.
+int migrate_abandon(MigrateRun *run, Error *reterr) MUST_CHECK;
 int migrate_go(MigrateRun *run, MigrateStop *ret_stop, Error *reterr) MUST_CHECK;
 // rows_migrate_print.c
 void migrate_print_plan(const MigrateRun *run);

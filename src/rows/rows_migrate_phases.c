@@ -23,7 +23,9 @@ static int run_sql(MigrateRun *run, MeshNode *node, const Buf *sql, Error *reter
     int r = buf_check(sql);
     if (r < 0)
         return error_set(reterr, r, "%s: the SQL of a phase", node->region);
-    return mesh_script(run->fm->mesh, node, buf_text(sql), reterr);
+    // Whoever has read a shape in this transaction has left it with another search_path.
+    r = mesh_script(run->fm->mesh, node, "SET LOCAL search_path = public", reterr);
+    return r < 0 ? r : mesh_script(run->fm->mesh, node, buf_text(sql), reterr);
 }
 
 static int run_text(MigrateRun *run, MeshNode *node, const char *sql, Error *reterr)
@@ -186,42 +188,73 @@ static int drop_column(MigrateRun *run, uint32_t i, MeshNode *node, Error *reter
     return r < 0 ? r : remake_functions(run, node, fact, NULL, reterr);
 }
 
-// The catalog's shape with one more unique key, which has no index yet.
+// The columns of the new key as the catalog describes columns of keys: asked of an empty table like
+// this one, which has that key.
+static int describe_key(MigrateRun *run, const MigrateStatement *s, const MigrateFact *fact,
+                        MeshNode *node, TableShape **ret_shape, Error *reterr)
+{
+    Buf sql CLEANUP(buf_done) = BUF_INIT(65536);
+    buf_printf(&sql,
+               "CREATE TABLE wildcam.migrating (LIKE %s INCLUDING INDEXES INCLUDING GENERATED);\n"
+               "CREATE UNIQUE INDEX ON wildcam.migrating (",
+               fact->table);
+    for (uint32_t c = 0; c < s->n_columns; c++) {
+        buf_add_text(&sql, c > 0 ? ", " : "");
+        migrate_quote(s->columns[c], &sql);
+    }
+    buf_add_char(&sql, ')');
+    int r = run_sql(run, node, &sql, reterr);
+    if (r == 0)
+        r = table_shape_read(run->fm->mesh, node, "wildcam.migrating", fact->kind, run->fm->arena,
+                             ret_shape, reterr);
+    return r < 0 ? r : run_text(run, node, "DROP TABLE wildcam.migrating", reterr);
+}
+
+static uint32_t column_at(const TableShape *shape, const char *name)
+{
+    uint32_t at = 0;
+    while (at < shape->n_columns && strcmp(shape->columns[at].name, name) != 0)
+        at++;
+    return at;
+}
+
+// The catalog's shape with one more unique key, which has no index yet: as the last one.
 static int shape_with_key(MigrateRun *run, uint32_t i, MeshNode *node, const TableShape **ret_shape,
                           Error *reterr)
 {
     const MigrateStatement *s = &run->file->statements[i];
     FederatedTable table = table_of(&run->facts[i]);
     const TableShape *shape = NULL;
+    TableShape *like = NULL;
     Arena *arena = run->fm->arena;
     int r = federate_shape(run->fm, node, &table, NULL, &shape, reterr);
+    if (r == 0)
+        r = describe_key(run, s, &run->facts[i], node, &like, reterr);
     if (r < 0)
         return r;
-    for (uint32_t k = 0; k < shape->n_uniques; k++)
-        if (strcmp(shape->uniques[k].name, s->name) == 0) {
-            *ret_shape = shape;
-            return 0;
-        }
     TableShape *copy = arena_memdup(arena, shape, sizeof *shape);
+    TableColumn *all =
+        arena_memdup(arena, shape->columns, shape->n_columns * sizeof *shape->columns);
     TableKey *keys = arena_new_array(arena, TableKey, shape->n_uniques + 1);
     uint32_t *columns = arena_new_array(arena, uint32_t, s->n_columns);
-    if (copy == NULL || keys == NULL || columns == NULL)
+    if (copy == NULL || all == NULL || keys == NULL || columns == NULL)
         return error_set(reterr, ERROR_MEMORY, "%s", s->name);
     if (shape->n_uniques > 0)
         memcpy(keys, shape->uniques, shape->n_uniques * sizeof *keys);
     for (uint32_t c = 0; c < s->n_columns; c++) {
-        uint32_t at = 0;
-        while (at < shape->n_columns &&
-               (s->columns[c] == NULL || strcmp(shape->columns[at].name, s->columns[c]) != 0))
-            at++;
-        if (at == shape->n_columns)
+        uint32_t at = column_at(shape, s->columns[c]), there = column_at(like, s->columns[c]);
+        if (at == shape->n_columns || there == like->n_columns)
             return error_set(reterr, ERROR_NOT_FOUND, "%s: no column '%s' in %s", node->region,
-                             s->columns[c] != NULL ? s->columns[c] : "(expression)", table.table);
+                             s->columns[c], table.table);
+        all[at] = like->columns[there];
+        all[at].number = shape->columns[at].number;
         columns[c] = at;
     }
     keys[shape->n_uniques] = (TableKey){.n = s->n_columns, .columns = columns, .name = s->name};
+    copy->columns = all;
     copy->uniques = keys;
     copy->n_uniques++;
+    copy->path = like->path;
     *ret_shape = copy;
     return 0;
 }
@@ -255,6 +288,17 @@ static void add_stored(const TableShape *shape, bool kept, const char *prefix, B
     }
 }
 
+// The order of the keys that decides between equal versions, as in the generated functions.
+static void add_rank(const TableShape *shape, const char *prefix, const char *behind, Buf *sql)
+{
+    for (uint32_t c = 0; c < shape->primary.n; c++) {
+        const TableColumn *column = &shape->columns[shape->primary.columns[c]];
+        buf_printf(sql, "%s%s", c > 0 ? ", " : "", prefix);
+        migrate_quote(column->name, sql);
+        buf_printf(sql, "%s%s", column->order_as_text ? "::text COLLATE \"C\"" : "", behind);
+    }
+}
+
 // Of rows that share a value of the new key the greatest (version, key) stays visible, the others
 // are parked: from the greatest down, so that who is parked never hides another. Writers wait.
 static void park_losers(const MigrateFact *fact, const TableShape *shape, const TableKey *key,
@@ -262,11 +306,14 @@ static void park_losers(const MigrateFact *fact, const TableShape *shape, const 
 {
     Buf x CLEANUP(buf_done) = BUF_INIT(8192), y CLEANUP(buf_done) = BUF_INIT(8192),
           xk CLEANUP(buf_done) = BUF_INIT(8192), pk CLEANUP(buf_done) = BUF_INIT(8192),
-          yk CLEANUP(buf_done) = BUF_INIT(8192), rk CLEANUP(buf_done) = BUF_INIT(8192);
+          rk CLEANUP(buf_done) = BUF_INIT(8192), xr CLEANUP(buf_done) = BUF_INIT(8192),
+          yr CLEANUP(buf_done) = BUF_INIT(8192), down CLEANUP(buf_done) = BUF_INIT(8192);
     add_columns(shape, key, false, "x.", &x);
     add_columns(shape, key, false, "y.", &y);
     add_columns(shape, &shape->primary, false, "x.", &xk);
-    add_columns(shape, &shape->primary, false, "y.", &yk);
+    add_rank(shape, "x.", "", &xr);
+    add_rank(shape, "y.", "", &yr);
+    add_rank(shape, "x.", " DESC", &down);
     add_columns(shape, &shape->primary, false, "r.", &rk);
     add_columns(shape, &shape->primary, true, "x.", &pk);
     buf_printf(
@@ -277,13 +324,13 @@ static void park_losers(const MigrateFact *fact, const TableShape *shape, const 
         "children stay\n"
         "  EXCEPTION WHEN insufficient_privilege THEN\n    NULL;\n  END;\n  LOOP\n"
         "    SELECT x.* INTO r FROM %s x JOIN %s y ON (%s) = (%s) AND (y._v, %s) > (x._v, %s)\n"
-        "      ORDER BY x._v DESC LIMIT 1;\n    EXIT WHEN NOT FOUND;\n"
+        "      ORDER BY x._v DESC, %s LIMIT 1;\n    EXIT WHEN NOT FOUND;\n"
         "    DELETE FROM %s x WHERE (%s) = (%s);\n"
         "    DELETE FROM wildcam.parked_%u x WHERE (%s) = (%s);\n"
         "    INSERT INTO wildcam.parked_%u (",
         fact->table, fact->table, fact->table, fact->table, buf_text(&y), buf_text(&x),
-        buf_text(&yk), buf_text(&xk), fact->table, buf_text(&xk), buf_text(&rk), fact->number,
-        buf_text(&pk), buf_text(&rk), fact->number);
+        buf_text(&yr), buf_text(&xr), buf_text(&down), fact->table, buf_text(&xk), buf_text(&rk),
+        fact->number, buf_text(&pk), buf_text(&rk), fact->number);
     add_stored(shape, true, "", sql);
     buf_add_text(sql, ", _v) VALUES (");
     add_stored(shape, false, "r.", sql);
@@ -416,7 +463,7 @@ static int index_concurrently(MigrateRun *run, uint32_t i, MeshNode *node, Error
         return 0; // done by a run that could not note it
     if (creates && there) {
         buf_printf(&sql, "DROP INDEX CONCURRENTLY %s", buf_text(&name));
-        r = run_sql(run, node, &sql, reterr);
+        r = run_text(run, node, buf_text(&sql), reterr);
     }
     return r < 0 ? r : run_as_written(run, i, node, reterr);
 }

@@ -77,7 +77,9 @@ void migrate_print_result(const MigrateRun *run, const MigrateStop *stop)
     }
     if (run->plan)
         return;
-    if (run->finished && (stop == NULL || stop->ran == 0))
+    if (run->abandon)
+        (void)printf("%s: abandoned; what it has done stays\n", run->file->name);
+    else if (run->finished && (stop == NULL || stop->ran == 0))
         (void)printf("%s: done before, in all regions\n", run->file->name);
     else if (run->finished)
         (void)printf("%s: done in all %u regions\n", run->file->name, run->fm->members);

@@ -298,24 +298,57 @@ static int do_statement(MigrateRun *run, uint32_t statement, MigrateStop *stop, 
     return 0;
 }
 
-static int finish(MigrateRun *run, MigrateStop *stop, Error *reterr)
+static int end_everywhere(MigrateRun *run, Error *reterr)
 {
     const char *params[] = {run->file->id};
     int r = 0;
-    for (uint32_t i = 0; i < run->fm->mesh->n; i++)
-        if (run->fm->member[i] && node_at(run, i)->conn == NULL)
-            buf_printf(&stop->away, "%s%s", stop->away.len > 0 ? ", " : "",
-                       node_at(run, i)->region);
-    if (stop->stopped || stop->away.len > 0)
-        return 0;
     for (uint32_t i = 0; r == 0 && i < run->fm->mesh->n; i++)
-        if (run->fm->member[i])
+        if (run->fm->member[i] && run->known[i])
             r = mesh_query(run->fm->mesh, node_at(run, i),
                            "UPDATE wildcam.migration_run SET finished = now() WHERE id = $1 AND "
                            "finished IS NULL",
                            1, params, NULL, reterr);
     run->finished = r == 0;
     return r;
+}
+
+static int finish(MigrateRun *run, MigrateStop *stop, Error *reterr)
+{
+    for (uint32_t i = 0; i < run->fm->mesh->n; i++)
+        if (run->fm->member[i] && node_at(run, i)->conn == NULL)
+            buf_printf(&stop->away, "%s%s", stop->away.len > 0 ? ", " : "",
+                       node_at(run, i)->region);
+    return stop->stopped || stop->away.len > 0 ? 0 : end_everywhere(run, reterr);
+}
+
+// Begun in some region, not ended in all.
+static bool is_half_done(const MigrateRun *run, uint32_t statement)
+{
+    const MigratePhase *phases =
+        migrate_phases(&run->file->statements[statement], &run->facts[statement]);
+    bool any = false, all = true;
+    for (uint32_t phase = 0; phases[phase].what != NULL; phase++)
+        for (uint32_t i = 0; i < run->fm->mesh->n; i++) {
+            any = any || (run->fm->member[i] && is_done(run, i, statement, phase));
+            all = all && (!run->fm->member[i] || is_done(run, i, statement, phase));
+        }
+    return any && !all;
+}
+
+int migrate_abandon(MigrateRun *run, Error *reterr)
+{
+    int r = federate_need_all(run->fm, reterr);
+    if (r == 0 && !run->begun)
+        r = error_set(reterr, ERROR_NOT_FOUND, "this file has not been begun");
+    for (uint32_t i = 0; r == 0 && i < run->file->n; i++)
+        if (is_half_done(run, i)) {
+            r = error_set(reterr, ERROR_CONFLICT, "line %u is done by halves",
+                          run->file->statements[i].line);
+            r = error_hint(reterr, r,
+                           "Regions differ there: remove what it stumbled over, then run the same "
+                           "file to its end.");
+        }
+    return r < 0 ? r : end_everywhere(run, reterr);
 }
 
 int migrate_go(MigrateRun *run, MigrateStop *ret_stop, Error *reterr)

@@ -223,6 +223,26 @@ def test_killed_anywhere(fleet):
     count(fleet, "pg_index WHERE indexrelid IN (to_regclass('cut_short_id'), to_regclass('cut_short_a')) AND indisvalid", 2)
 
 
+def test_what_cannot_go_on_is_abandoned_between_two_statements(fleet):
+    table(fleet, "stuck")
+    fleet[2].run("CREATE TABLE holder(stuck_name int)")
+    fleet[2].run("ALTER TABLE holder RENAME TO stuck_name")  # the index cannot be made there
+    change = fleet.sql("ALTER TABLE stuck ADD COLUMN a int;\nCREATE INDEX stuck_name ON stuck(name)")
+    assert "us-east-1" in fleet.rows("migrate", change, "--yes", code=1).err
+    assert "done by halves" in fleet.rows("migrate", change, "--abandon", code=1).err
+    fleet[1].run("CREATE TABLE other_name(id int)")
+    other = fleet.sql("CREATE TABLE other_name(id int);")
+    fleet[2].run("DROP TABLE stuck_name")
+    fleet.rows("migrate", change, "--yes")
+    fleet[1].run("DROP TABLE other_name")
+    broken = fleet.sql("ALTER TABLE stuck ADD COLUMN b int;\nALTER TABLE stuck ADD CONSTRAINT stuck_fk FOREIGN KEY (a) REFERENCES nowhere NOT VALID")
+    assert "nowhere" in fleet.rows("migrate", broken, "--yes", code=1).err
+    assert "not finished" in fleet.rows("migrate", other, "--yes", code=1).err
+    assert "abandoned" in fleet.rows("migrate", broken, "--abandon").out
+    assert columns(fleet[3], "stuck") == "_v a b id name"
+    fleet.rows("migrate", other, "--yes")
+
+
 def test_plan_changes_nothing(fleet):
     table(fleet, "planned")
     change = fleet.sql("ALTER TABLE planned ADD COLUMN a int;\nDROP TABLE IF EXISTS nowhere;\nCREATE TYPE mood AS ENUM ('so');\n"

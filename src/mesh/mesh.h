@@ -36,7 +36,7 @@ typedef struct Mesh {
 typedef enum MeshAs {
     MESH_AS_OWNER, // `wildcam`: by the socket where the region runs here, else by the DSN
     MESH_AS_ROWS,  // `wildcam_rows`: by TLS with the peer certificate of `from`; `from` itself as
-                  // its owner
+                   // its owner
 } MeshAs;
 
 typedef struct MeshOptions {

@@ -257,11 +257,12 @@ static void publish(Worker *worker)
 {
     rowsd_lock(worker->rowsd);
     worker->rowsd->facts = worker->facts;
-    bool todo = worker->rowsd->ensure || worker->rowsd->rejoin != 0 || worker->rowsd->explain != 0;
+    bool pending =
+        worker->rowsd->ensure || worker->rowsd->rejoin != 0 || worker->rowsd->explain != 0;
     for (uint32_t i = 0; i < worker->facts.n; i++)
-        todo = todo || worker->rowsd->gaps[i].givers != 0;
+        pending = pending || worker->rowsd->gaps[i].givers != 0;
     rowsd_unlock(worker->rowsd);
-    if (todo)
+    if (pending)
         rowsd_kick(worker->rowsd);
 }
 

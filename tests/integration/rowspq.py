@@ -80,7 +80,7 @@ class Session:
         finally:
             lib.PQclear(result)
 
-    def rows(self, text, deadline=120):
+    def rows(self, text, deadline=60):
         """Never inside libpq while the server works: a signal must reach Python, and a statement that hangs must be named."""
         self.send(text)
         end = time.monotonic() + deadline

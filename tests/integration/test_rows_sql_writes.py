@@ -440,13 +440,15 @@ def test_safe_stands_still_below_an_open_transaction(mesh, key):
     """A version that is stamped but not committed must not be below the announced moment."""
     mesh[1].run(f"INSERT INTO items(id, name) VALUES ({key}, 'x')")
     session = mesh[1].session()
-    session.run("BEGIN")
-    session.run(f"UPDATE items SET name = 'open' WHERE id = {key}")
-    version = int(session.value(f"SELECT _v FROM items WHERE id = {key}")) >> 8
-    announced = [int(mesh[1].value("SELECT wildcam.beat()")) for _ in range(3)]
-    assert max(announced) < version
-    session.run("COMMIT")
-    session.close()
+    try:
+        session.run("BEGIN")
+        session.run(f"UPDATE items SET name = 'open' WHERE id = {key}")
+        version = int(session.value(f"SELECT _v FROM items WHERE id = {key}")) >> 8
+        announced = [int(mesh[1].value("SELECT wildcam.beat()")) for _ in range(3)]
+        assert max(announced) < version
+        session.run("COMMIT")
+    finally:
+        session.close()
     until(lambda: int(mesh[1].value("SELECT wildcam.beat()")) >= version, "it moves on")
     mesh.converge()
 

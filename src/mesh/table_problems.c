@@ -94,7 +94,7 @@ static const char *const queries[] = {
     " AND a.attname = '_v' AND NOT a.attisdropped AND ($2::text <> 'lww' OR NOT (a.attnotnull"
     " AND a.atttypid = 'bigint'::regtype AND a.atthasdef AND a.attgenerated = ''"
     " AND (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = a.attrelid"
-    " AND f.adnum = a.attnum) ~ '^(wildcam\\.stamp\\(|''?[0-9])'))",
+    " AND f.adnum = a.attnum) ~ '^((wildcam\\.)?stamp\\(|''?[0-9])'))",
 
     "SELECT 'column _origin must be smallint NOT NULL' FROM pg_attribute a"
     " WHERE a.attrelid = $1::oid AND a.attname = '_origin' AND NOT a.attisdropped"

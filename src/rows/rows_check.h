@@ -5,13 +5,13 @@
 //   rows_check_table.c    what is compared of one table: columns, key, the texts of its SQL
 //   rows_check_split.c    how its key is cut into ranges
 //   rows_check_ranges.c   count and sum of hashes per range, compared; narrower where they differ
+//   rows_check_rows.c     what is left of suspect ranges, row by row
 //   rows_check_fence.c    until every node has what every other had committed
 //   rows_check_looks.c    single keys, read twice with a fence between: what differs for sure
 //   rows_check_verdict.c  pure: what the copies of one key mean
 //   rows_check_orphans.c  rows whose parent is nowhere
 //   rows_check_run.c      all of it, table after table
-//   rows_check_state.c    DIR/rows/check.json: a run that was interrupted goes on
-//   rows_check_report.c   text and JSON
+//   rows_check_report.c   text and JSON; DIR/rows/check.json, from which a run goes on
 //
 // Why there is no false alarm: a sum that differs only makes a range suspect. Of a suspect row all
 // copies are read (first look), then a fence waits until everything that was committed anywhere
@@ -224,6 +224,7 @@ int check_compare(Check *check, const CheckTable *table, CheckPart part, const C
 // The same inside suspect ranges, cut narrower until few rows are left. Changes `split`.
 int check_narrow(Check *check, const CheckTable *table, CheckPart part, CheckSplit *split,
                  CheckSuspects *suspects, Error *reterr) MUST_CHECK;
+uint64_t check_modular(const char *text); // of a numeric of any size, modulo 2^64
 // Keys (JSON, malloced) in suspect ranges whose rows are not the same on all nodes.
 typedef struct CheckKeys {
     char **keys;

@@ -12,88 +12,6 @@
 #include "clock.h"
 #include "rows.h"
 
-// Splits "id=5,b=\"x,y\"" (or a plain value of the only key column) into JSON strings.
-typedef struct KeyReader {
-    const char *at;
-    char text[4096];
-} KeyReader;
-
-// One word up to `=` or `,`; in quotes anything, a doubled quote is a quote. False: too long or the
-// quote does not end.
-static bool read_word(KeyReader *reader, const char *ends)
-{
-    size_t n = 0;
-    bool quoted = *reader->at == '"';
-    reader->at += quoted ? 1 : 0;
-    for (; *reader->at != '\0'; reader->at++) {
-        if (quoted && *reader->at == '"') {
-            if (reader->at[1] != '"')
-                break;
-            reader->at++;
-        } else if (!quoted && strchr(ends, *reader->at) != NULL) {
-            break;
-        }
-        if (n + 1 >= sizeof reader->text)
-            return false;
-        reader->text[n++] = *reader->at;
-    }
-    reader->text[n] = '\0';
-    if (quoted && *reader->at++ != '"')
-        return false;
-    return *reader->at == '\0' || strchr(ends, *reader->at) != NULL;
-}
-
-static bool is_key_column(const CheckTable *table, const char *name)
-{
-    for (uint32_t i = 0; i < table->n_key; i++)
-        if (strcmp(table->key[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static int refuse_key(const CheckTable *table, const char *text, const char *what, Error *reterr)
-{
-    Buf names CLEANUP(buf_done) = BUF_INIT(65536);
-    for (uint32_t i = 0; i < table->n_key; i++)
-        buf_printf(&names, "%s%s=VALUE", i > 0 ? "," : "", table->key[i].name);
-    int r = error_set(reterr, ERROR_USAGE, "key '%s' %s", text, what);
-    return error_hint(reterr, r, "The key of '%s' is given as '%s'.", table->name,
-                      buf_text(&names));
-}
-
-static int parse_pairs(const CheckTable *table, const char *text, json_t *key, Error *reterr)
-{
-    KeyReader reader = {.at = text};
-    for (;;) {
-        if (!read_word(&reader, "=") || *reader.at != '=' || !is_key_column(table, reader.text))
-            return refuse_key(table, text, "does not name the table's key columns", reterr);
-        char *name = alloc_strdup(reader.text);
-        reader.at++;
-        bool good = name != NULL && read_word(&reader, ",") && json_object_get(key, name) == NULL &&
-                    json_object_set_new(key, name, json_string(reader.text)) == 0;
-        free(name);
-        if (!good)
-            return refuse_key(table, text, "cannot be read", reterr);
-        if (*reader.at == '\0')
-            break;
-        reader.at++;
-    }
-    return json_object_size(key) == table->n_key
-               ? 0
-               : refuse_key(table, text, "lacks a column", reterr);
-}
-
-static int parse_key(const CheckTable *table, const char *text, json_t *key, Error *reterr)
-{
-    size_t len = table->n_key == 1 ? strlen(table->key[0].name) : 0;
-    bool named = len > 0 && strncmp(text, table->key[0].name, len) == 0 && text[len] == '=';
-    if (table->n_key != 1 || named)
-        return parse_pairs(table, text, key, reterr);
-    return json_object_set_new(key, table->key[0].name, json_string(text)) == 0
-               ? 0
-               : refuse_key(table, text, "is not UTF-8", reterr);
-}
-
 // The key as the databases write it: "05" and "5" are one integer.
 static int canonical(Check *check, const json_t *given, const char *text, char **ret_key,
                      Error *reterr)
@@ -117,7 +35,7 @@ static int canonical(Check *check, const json_t *given, const char *text, char *
         *ret_key = alloc_strdup(PQgetvalue(result, 0, 0));
         r = *ret_key != NULL ? 0 : error_set(reterr, ERROR_MEMORY, "no memory for the key");
     } else if (check->mesh->nodes[first].sqlstate[0] == '2') { // data exception
-        r = refuse_key(table, text, "does not fit the key's type", reterr);
+        r = why_refuse_key(table, text, "does not fit the key's type", reterr);
     } else {
         r = error_set(reterr, r, "%s", error_text(&err));
     }
@@ -274,7 +192,7 @@ static int answer(Check *check, const char *given, bool json, Error *reterr)
     Why *why = alloc_zeroed(1, sizeof *why);
     json_t *pairs = json_object();
     char *key = NULL, *shown = NULL;
-    int r = why != NULL ? parse_key(&check->tables[0], given, pairs, reterr)
+    int r = why != NULL ? why_parse_key(&check->tables[0], given, pairs, reterr)
                         : error_set(reterr, ERROR_MEMORY, "no memory");
     if (r == 0)
         r = canonical(check, pairs, given, &key, reterr);

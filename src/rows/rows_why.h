@@ -54,6 +54,9 @@ typedef struct Why {
     WhyNode nodes[CHECK_NODES_MAX];
 } Why;
 
+// The given key as JSON texts by column, added to `key`. ERROR_USAGE says how the key is given.
+int why_parse_key(const CheckTable *table, const char *text, json_t *key, Error *reterr) MUST_CHECK;
+int why_refuse_key(const CheckTable *table, const char *text, const char *what, Error *reterr);
 uint32_t why_origin(const Why *why, int64_t v); // 0: none
 // Fills versions and texts from traces and nodes. ERROR_MEMORY only.
 int why_explain(Why *why, Error *reterr) MUST_CHECK;

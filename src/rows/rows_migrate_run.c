@@ -202,7 +202,7 @@ static int try_phase(MigrateRun *run, uint32_t node, uint32_t statement, uint32_
     Mesh *mesh = run->fm->mesh;
     MeshNode *at = node_at(run, node);
     int r = mesh_script(
-        mesh, at, how->alone ? "SET lock_timeout = 0" : "BEGIN; SET LOCAL lock_timeout = '1s'",
+        mesh, at, how->alone ? "SET lock_timeout = 0" : "BEGIN; SET LOCAL lock_timeout = '500ms'",
         reterr);
     if (r == 0)
         r = how->run(run, statement, at, reterr);

@@ -127,7 +127,7 @@ def test_out_again_only_when_nothing_needs_it_any_more(fleet):
     create(fleet, "CREATE TABLE leaving(id bigint PRIMARY KEY, name text)")
     fleet.rows("federate", "leaving", "--yes")
     number = fleet[1].value("SELECT number FROM wildcam.federated WHERE name = 'leaving'")
-    errors = fleet.errors()
+    stumbles = fleet.stumbles()
     fleet.cut(2, 1)
     fleet[1].run("INSERT INTO leaving VALUES (1, 'on its way')")
     process = fleet.start_rows("federate", "leaving", "--drop", "--yes")
@@ -136,7 +136,7 @@ def test_out_again_only_when_nothing_needs_it_any_more(fleet):
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     fleet.converge()
-    assert fleet.errors() == errors
+    assert fleet.stumbles() == stumbles
     count(fleet, "leaving", 1)
     assert {node.value(f"SELECT to_regclass('wildcam.journal_{number}') IS NULL") for node in fleet.nodes.values()} == {"t"}
     for node in fleet.nodes.values():  # an ordinary table again

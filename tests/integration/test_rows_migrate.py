@@ -46,7 +46,7 @@ def test_a_new_column_while_clients_write(fleet, name, options):
             return f"INSERT INTO {name}(id, name, v) VALUES ({n * 10 + node}, 'n', 'own')"
         return f"INSERT INTO {name}(id, name) VALUES ({n * 10 + node}, 'n')"
 
-    errors = fleet.errors()
+    stumbles = fleet.stumbles()
     with Writers(fleet, one) as writers:
         answer = fleet.json("migrate", fleet.sql(f"ALTER TABLE {name} ADD COLUMN v text NOT NULL DEFAULT 'it''s';"), "--yes")
         clipage.check("rows migrate", answer)
@@ -56,7 +56,7 @@ def test_a_new_column_while_clients_write(fleet, name, options):
     fleet.settle(name)
     count(fleet, name, sum(writers.written.values()))
     assert int(fleet[1].value(f"SELECT count(*) FROM {name} WHERE v = 'own'")) >= 20
-    assert fleet.errors() == errors, "no stream has stumbled"
+    assert fleet.stumbles() == stumbles, "no stream has stumbled"
 
 
 def test_closed_until_every_region_sends_it(fleet):
@@ -92,7 +92,7 @@ def test_closed_until_every_region_sends_it(fleet):
 def test_a_column_goes_after_its_last_row(fleet):
     """Rows that still carry it are on their way to a region that hears late: dropped earlier, that stream would stop for ever."""
     table(fleet, "shrunk", "id bigint PRIMARY KEY, name text, old text NOT NULL")
-    errors = fleet.errors()
+    stumbles = fleet.stumbles()
     fleet[1].run("INSERT INTO shrunk VALUES (1, 'x', 'o')")
     fleet.converge()
     fleet.cut(2, 1)
@@ -108,7 +108,7 @@ def test_a_column_goes_after_its_last_row(fleet):
     fleet.settle("shrunk")
     count(fleet, "shrunk", 53)
     assert {columns(node, "shrunk") for node in fleet.nodes.values()} == {"_v id name"}
-    assert fleet.errors() == errors
+    assert fleet.stumbles() == stumbles
 
 
 def test_a_unique_key_comes_and_goes(fleet):
@@ -175,7 +175,7 @@ def test_losers_that_were_written_on_the_way_are_parked(fleet):
 
 def test_a_check_is_obeyed_before_it_can_refuse_what_arrives(fleet):
     table(fleet, "checked", "id bigint PRIMARY KEY, qty int")
-    errors = fleet.errors()
+    stumbles = fleet.stumbles()
     fleet[1].run("INSERT INTO checked VALUES (1, -1)")
     fleet.converge()
     change = "ALTER TABLE checked ADD CONSTRAINT positive CHECK (checked.qty > 0 AND qty <> 13) NOT VALID;\n" \
@@ -195,7 +195,7 @@ def test_a_check_is_obeyed_before_it_can_refuse_what_arrives(fleet):
     _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     fleet.settle("checked")
-    assert fleet.errors() == errors
+    assert fleet.stumbles() == stumbles
     count(fleet, "pg_constraint WHERE conname = 'positive' AND convalidated", 1)
     count(fleet, "pg_trigger WHERE tgrelid = 'checked'::regclass AND tgname ~ 'migrating'", 0)
 

@@ -113,46 +113,54 @@ static json_t *region_of(Init *init, uint32_t i)
                      init->plan ? json_array() : links_of(init, node));
 }
 
-static bool is_linked(json_t *region)
+static bool is_filled(const json_t *link)
 {
-    size_t i;
-    json_t *link;
-    json_array_foreach(json_object_get(region, "links"), i,
-                       link) if (strcmp(json_string_value(json_object_get(link, "state")),
-                                        "filled") != 0) return false;
+    return strcmp(json_string_value(json_object_get(link, "state")), "filled") == 0;
+}
+
+static bool is_linked(const json_t *region)
+{
+    const json_t *links = json_object_get(region, "links");
+    for (size_t i = 0; i < json_array_size(links); i++) {
+        const json_t *link = json_array_get(links, i);
+        if (!is_filled(link) || json_is_string(json_object_get(link, "error")))
+            return false;
+    }
     return true;
 }
 
-static void print_region(json_t *region, const Part *part, TellTable *table)
+static void print_region(const json_t *region, const Part *part, TellTable *table)
 {
-    size_t filled = 0, i;
-    json_t *link, *links = json_object_get(region, "links");
-    json_array_foreach(links, i, link) filled +=
-        strcmp(json_string_value(json_object_get(link, "state")), "filled") == 0;
+    const json_t *links = json_object_get(region, "links");
+    size_t filled = 0, n = json_array_size(links);
+    for (size_t i = 0; i < n; i++)
+        filled += is_filled(json_array_get(links, i)) ? 1 : 0;
     tell_cell(table, TELL_PLAIN, "%s", json_string_value(json_object_get(region, "region")));
     tell_cell(table, part->code < 0 ? TELL_RED : TELL_GREEN, "%s",
               part->code == ERROR_NOT_HELD ? "not ready"
               : part->code < 0             ? "failed"
                                            : "ok");
     tell_cell(table, TELL_PLAIN, "%u", part->done.statements);
-    tell_cell(table, filled < json_array_size(links) ? TELL_YELLOW : TELL_PLAIN, "%zu of %zu",
-              filled, json_array_size(links));
+    tell_cell(table, filled < n ? TELL_YELLOW : TELL_PLAIN, "%zu of %zu", filled, n);
 }
 
-static void print_reasons(json_t *region, const Part *part)
+static void print_reasons(const json_t *region)
 {
     const char *name = json_string_value(json_object_get(region, "region"));
     const char *error = json_string_value(json_object_get(region, "error"));
-    size_t i;
-    json_t *item;
+    const json_t *problems = json_object_get(region, "problems");
+    const json_t *links = json_object_get(region, "links");
     if (error != NULL)
         tell_line(stdout, "%s: %s", name, error);
-    json_array_foreach(json_object_get(region, "problems"), i, item)
-        tell_line(stdout, "%s: %s", name, json_string_value(item));
-    json_array_foreach(json_object_get(region, "links"), i,
-                       item) if (json_is_string(json_object_get(item, "error")))
-        tell_line(stdout, "%s from %s: %s", name, json_string_value(json_object_get(item, "from")),
-                  json_string_value(json_object_get(item, "error")));
+    for (size_t i = 0; i < json_array_size(problems); i++)
+        tell_line(stdout, "%s: %s", name, json_string_value(json_array_get(problems, i)));
+    for (size_t i = 0; i < json_array_size(links); i++) {
+        const json_t *link = json_array_get(links, i);
+        const char *why = json_string_value(json_object_get(link, "error"));
+        if (why != NULL)
+            tell_line(stdout, "%s from %s: %s", name,
+                      json_string_value(json_object_get(link, "from")), why);
+    }
 }
 
 static int report(Init *init)
@@ -182,9 +190,8 @@ static int report(Init *init)
     } else {
         tell_table_print(&table, stdout);
     }
-    size_t i;
-    json_t *region;
-    json_array_foreach(regions, i, region) if (!init->json) print_reasons(region, &init->parts[i]);
+    for (size_t i = 0; !init->json && i < json_array_size(regions); i++)
+        print_reasons(json_array_get(regions, i));
     json_decref(regions);
     return complete ? 0 : 3;
 }

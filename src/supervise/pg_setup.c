@@ -104,6 +104,8 @@ static const char SETTINGS[] =
     "# Written by wildcam before every start; put your own lines into postgresql.conf.\n"
     "unix_socket_permissions = 0700\n"
     "shared_buffers = 16MB\n"
+    // the owner has the name of the mesh's schema: its tables belong into public
+    "search_path = public\n"
     "jit = off\n"
     "max_parallel_workers = 0\n"
     "max_wal_size = 128MB\n"

@@ -32,10 +32,10 @@ void mesh_subscription_name(const MeshNode *subscriber, const MeshNode *publishe
 // is better than our silence.
 static void add_options(const Mesh *mesh, Buf *out)
 {
-    char text[128];
+    char text[192];
     (void)snprintf(text, sizeof text,
                    "-c statement_timeout=%lld -c datestyle=ISO -c timezone=UTC "
-                   "-c intervalstyle=postgres -c extra_float_digits=1",
+                   "-c intervalstyle=postgres -c extra_float_digits=1 -c search_path=public",
                    (long long)(mesh->timeout_ns / NS_PER_MS * 9 / 10 + 1));
     pg_conninfo_add(out, "options", text);
 }

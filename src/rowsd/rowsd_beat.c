@@ -19,6 +19,7 @@
 #define SKEW_WORDS "the clock is "
 #define BACK_WORDS "the clock stepped back"
 #define RESTORED_WORDS "this database was restored to an earlier point"
+#define NEW_WORDS "this database is new"
 
 typedef struct Beater {
     Rowsd *rowsd;
@@ -26,7 +27,7 @@ typedef struct Beater {
     MeshNode *node;
     Mono started;
     bool federated, restored_said;
-    char refused[ROWSD_TEXT];
+    char refused[ROWSD_TEXT], incarnation[40];
     ClockFilter own; // our clock against our database's
 } Beater;
 
@@ -42,8 +43,7 @@ static int64_t number(const PGresult *result, int column)
     return parse_i64(text, strlen(text), INT64_MIN, INT64_MAX, &value) < 0 ? 0 : value;
 }
 
-// What had been announced before this daemon: read before the first heartbeat.
-static int read_start(Beater *beater, Error *reterr)
+static int look_for_schema(Beater *beater, Error *reterr)
 {
     PGresult *result = NULL;
     int r = mesh_query(beater->mesh, beater->node, "SELECT to_regclass('wildcam.mesh') IS NOT NULL",
@@ -52,33 +52,52 @@ static int read_start(Beater *beater, Error *reterr)
         return r;
     beater->federated = PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
-    RowsdBeat *beat = &beater->rowsd->beat;
-    if (beater->federated) {
-        r = mesh_query(beater->mesh, beater->node,
-                       "SELECT announced, incarnation, coalesce(refused, '') FROM wildcam.mesh", 0,
-                       NULL, &result, reterr);
-        if (r < 0)
-            return r;
-    }
-    bool there = beater->federated && PQntuples(result) == 1;
-    rowsd_lock(beater->rowsd);
-    if (!beat->start_known || there) {
-        beat->start_safe_us = there ? number(result, 0) : 0;
-        beat->start_at = clock_wall();
-        (void)snprintf(beat->incarnation, sizeof beat->incarnation, "%s",
-                       there ? PQgetvalue(result, 0, 1) : "");
-    }
-    beat->start_known = true;
-    if (there && begins(PQgetvalue(result, 0, 2), RESTORED_WORDS))
-        beater->rowsd->restored = beater->restored_said = true;
-    rowsd_unlock(beater->rowsd);
-    if (beater->federated)
-        PQclear(result);
-    beater->federated = there;
     return 0;
 }
 
-// Another incarnation: somebody has recovered this database; what was known of it is void.
+static void note_start(Beater *beater, int64_t before_us, int64_t first_us, const char *refused)
+{
+    Rowsd *rowsd = beater->rowsd;
+    rowsd_lock(rowsd);
+    rowsd->beat.start_known = true;
+    rowsd->beat.start_safe_us = before_us;
+    rowsd->beat.first_safe_us = first_us;
+    rowsd->restored = beater->restored_said = begins(refused, RESTORED_WORDS);
+    rowsd->fresh = begins(refused, NEW_WORDS);
+    rowsd->refilled = false;
+    rowsd->own_filled = 0;
+    rowsd_unlock(rowsd);
+}
+
+// The first heartbeat, and in the same transaction what had been announced before it: a predecessor
+// that was killed may still have one under way.
+static int beat_first(Beater *beater, Error *reterr)
+{
+    PGresult *before = NULL, *first = NULL;
+    int r = mesh_script(beater->mesh, beater->node, "BEGIN", reterr);
+    if (r == 0)
+        r = mesh_query(beater->mesh, beater->node,
+                       "SELECT announced, incarnation, coalesce(refused, '') FROM wildcam.mesh "
+                       "FOR UPDATE",
+                       0, NULL, &before, reterr);
+    if (r == 0)
+        r = mesh_query(beater->mesh, beater->node, "SELECT wildcam.beat()", 0, NULL, &first,
+                       reterr);
+    if (r == 0)
+        r = mesh_script(beater->mesh, beater->node, "COMMIT", reterr);
+    else if (beater->node->conn != NULL &&
+             mesh_script(beater->mesh, beater->node, "ROLLBACK", NULL) < 0)
+        log_debug("not rolled back", beater->node->region);
+    if (r == 0 && PQntuples(before) == 1) {
+        (void)snprintf(beater->incarnation, sizeof beater->incarnation, "%s",
+                       PQgetvalue(before, 0, 1));
+        note_start(beater, number(before, 0), number(first, 0), PQgetvalue(before, 0, 2));
+    }
+    PQclear(before);
+    PQclear(first);
+    return r;
+}
+
 static void note_beat(Beater *beater, const PGresult *result)
 {
     Rowsd *rowsd = beater->rowsd;
@@ -89,12 +108,11 @@ static void note_beat(Beater *beater, const PGresult *result)
     beat->at = clock_mono();
     beat->safe_us = number(result, 0);
     (void)snprintf(beater->refused, sizeof beater->refused, "%s", PQgetvalue(result, 0, 2));
+    // Somebody has recovered this database, or says that it is well: look at it anew.
     bool allowed = beater->restored_said && beater->refused[0] == '\0';
-    if (strcmp(beat->incarnation, PQgetvalue(result, 0, 1)) != 0 || allowed) {
+    if (strcmp(beater->incarnation, PQgetvalue(result, 0, 1)) != 0 || allowed) {
         rowsd->restored = beater->restored_said = false;
-        beat->start_safe_us = beat->safe_us;
-        beat->start_at = clock_wall();
-        (void)snprintf(beat->incarnation, sizeof beat->incarnation, "%s", PQgetvalue(result, 0, 1));
+        beat->start_known = false;
     }
     rowsd_unlock(rowsd);
 }
@@ -136,10 +154,12 @@ static int beat_once(Beater *beater, Error *reterr)
 {
     if (beater->node->conn == NULL && mesh_reconnect(beater->mesh) == 0)
         return error_set(reterr, ERROR_UNAVAILABLE, "%s", error_text(&beater->node->why));
-    int r = 0;
-    if (!beater->rowsd->beat.start_known || !beater->federated)
-        r = read_start(beater, reterr);
+    int r = beater->federated ? 0 : look_for_schema(beater, reterr);
     if (r < 0 || !beater->federated)
+        return r;
+    if (!beater->rowsd->beat.start_known) // written by this thread only
+        r = beat_first(beater, reterr);
+    if (r < 0)
         return r;
     PGresult *result = NULL;
     r = mesh_query(beater->mesh, beater->node,
@@ -196,6 +216,7 @@ static void refuse_or_allow(Beater *beater)
     ClockJudge judge = judge_clock(beater);
     rowsd_lock(beater->rowsd);
     bool restored = beater->rowsd->restored;
+    bool fresh = beater->rowsd->fresh, refilled = beater->rowsd->refilled;
     rowsd_unlock(beater->rowsd);
     const char *now = beater->refused;
     char reason[ROWSD_TEXT];
@@ -209,6 +230,11 @@ static void refuse_or_allow(Beater *beater)
             change(beater, reason);
         }
         beater->restored_said = begins(beater->refused, RESTORED_WORDS);
+    } else if (fresh && !refilled) {
+        if (!begins(now, NEW_WORDS))
+            change(beater, NEW_WORDS ": what this region once wrote comes back from the others");
+    } else if (fresh && begins(now, NEW_WORDS)) {
+        change(beater, NULL);
     } else if (now[0] != '\0' && !ours) {
         return; // somebody else's
     } else if (judge.fault == CLOCK_FAULT_SKEW && !begins(now, SKEW_WORDS)) {
@@ -224,6 +250,16 @@ static void refuse_or_allow(Beater *beater)
     }
 }
 
+static void forget(Beater *beater)
+{
+    beater->federated = false;
+    rowsd_lock(beater->rowsd);
+    beater->rowsd->beat.start_known = false;
+    beater->rowsd->beat.safe_us = 0;
+    beater->rowsd->restored = beater->restored_said = false;
+    rowsd_unlock(beater->rowsd);
+}
+
 void *rowsd_beat_main(void *context)
 {
     Rowsd *rowsd = context;
@@ -237,9 +273,12 @@ void *rowsd_beat_main(void *context)
         if (mono_since(next, clock_mono()) > 0)
             continue; // kicked for somebody else
         Error err = ERROR_INIT;
-        if (beat_once(&beater, &err) < 0)
+        int r = beat_once(&beater, &err);
+        if (r < 0)
             note_miss(&beater, &err);
-        else if (beater.federated)
+        if (r == ERROR_NOT_FOUND) // another database than before
+            forget(&beater);
+        if (r >= 0 && beater.federated)
             refuse_or_allow(&beater);
         error_done(&err);
         next = mono_max(mono_add(next, rowsd->settings.beat_ns), clock_mono());

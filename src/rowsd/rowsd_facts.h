@@ -80,7 +80,6 @@ typedef struct LinkProbe {
     bool slot, slot_lost; // its slot for us
     bool has_mine;        // it has a watermark of us:
     int64_t mine_safe_us;
-    Wall mine_at; // by its clock
     bool has_skew;
     int64_t skew_ns, trip_ns;
 } LinkProbe;

@@ -207,7 +207,9 @@ static void link_alarms(AlarmList *list, const RowsdFacts *facts, const RowsdLin
 static void own_alarms(AlarmList *list, const RowsdFacts *facts, int64_t rpo_ns, Mono now)
 {
     if (facts->restored)
-        raise(list, "restored", "%s", facts->refused);
+        raise(list, "restored", "%s",
+              facts->refused[0] != '\0' ? facts->refused
+                                        : "its peers have later changes of this database");
     else if (facts->clock.fault == CLOCK_FAULT_SKEW)
         raise(list, "clock", "the clock is %+lld ms off its peers; no writes here",
               (long long)(facts->clock.skew_ns / NS_PER_MS));

@@ -20,7 +20,7 @@
 static const char ASK[] =
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
     "pg_current_wal_flush_lsn() - '0/0', s.slot_name IS NOT NULL, "
-    "coalesce(s.wal_status = 'lost', false), w.safe IS NOT NULL, w.safe, wildcam.micros(w.at) "
+    "coalesce(s.wal_status = 'lost', false), w.safe IS NOT NULL, w.safe "
     "FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1 "
     "LEFT JOIN wildcam.watermark w ON w.node = wildcam.me() AND w.origin = $2::smallint";
 
@@ -46,7 +46,6 @@ static void take(const PGresult *result, LinkProbe *probe)
     probe->slot_lost = !probe->slot || PQgetvalue(result, 0, 3)[0] == 't';
     probe->has_mine = PQgetvalue(result, 0, 4)[0] == 't';
     probe->mine_safe_us = number(result, 5);
-    probe->mine_at = (Wall){number(result, 6) * NS_PER_US};
 }
 
 static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot, LinkProbe *probe)
@@ -80,20 +79,19 @@ static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot,
     error_done(&err);
 }
 
-// A peer had a later point of us before our first heartbeat than we had ourselves.
+// A peer has a point of us that this database never announced: neither before our first heartbeat
+// nor since.
 static void compare(Prober *prober, const char *region, const LinkProbe *probe)
 {
     Rowsd *rowsd = prober->rowsd;
     const RowsdBeat *beat = &rowsd->beat;
-    if (!probe->has_mine || !beat->start_known || rowsd->restored || rowsd->fresh)
+    if (!probe->has_mine || !beat->start_known || rowsd->restored || rowsd->fresh ||
+        probe->mine_safe_us <= beat->start_safe_us || probe->mine_safe_us >= beat->first_safe_us)
         return;
-    int64_t skew = probe->has_skew ? probe->skew_ns : 0;
-    if (probe->mine_safe_us <= beat->start_safe_us || probe->mine_at.ns + skew >= beat->start_at.ns)
-        return;
-    if (beat->start_safe_us == 0)
-        rowsd->fresh = true;
-    else
-        rowsd->restored = true;
+    rowsd->fresh = beat->start_safe_us == 0;
+    rowsd->restored = !rowsd->fresh;
+    rowsd->refilled = false;
+    rowsd->own_filled = 0;
     log_warning(rowsd->fresh ? "own database is new, its rows come from the peers"
                              : "own database is older than its peers know it",
                 region, LOG_NUMBER("own_safe_us", beat->start_safe_us),

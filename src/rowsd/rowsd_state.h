@@ -30,11 +30,10 @@ typedef struct RowsdBeat {
     int64_t safe_us;
     ClockJudge clock;
     int64_t own_skew_ns; // our clock minus our database's: versions are made by the latter
-    // What this database had announced before our first heartbeat, and when that was.
+    // What this database had announced before our first heartbeat, and what that one announced: a
+    // value between the two was announced by nobody who knows this database.
     bool start_known;
-    int64_t start_safe_us;
-    Wall start_at;
-    char incarnation[40];
+    int64_t start_safe_us, first_safe_us;
 } RowsdBeat;
 
 typedef struct RowsdGap {
@@ -61,10 +60,12 @@ typedef struct Rowsd {
     uint64_t rejoin;  // mask of links to make anew
     uint64_t explain; // mask of links whose error is to be looked for at the publisher
     char causes[ROWSD_NODES][ROWSD_TEXT];
-    bool ensure;   // something is missing that mesh_ensure_node makes
-    bool ensured;  // once since the start
-    bool restored; // our database is older than what peers have of it
-    bool fresh;    // it is a new one: our own rows come back from the peers
+    bool ensure;         // something is missing that mesh_ensure_node makes
+    bool ensured;        // once since the start
+    bool restored;       // our database is older than what peers have of it
+    bool fresh;          // it is a new one: our own rows come back from the peers ...
+    bool refilled;       // ... and have, from all that could be reached
+    uint64_t own_filled; // links they have come over
     uint64_t rejoins, gap_fills;
 } Rowsd;
 

@@ -20,6 +20,7 @@
 #define LOCK_NS (2 * NS_PER_S)
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
 #define EXPLAIN_NS (5 * NS_PER_S)
+#define GAP_AGAIN_NS (10 * NS_PER_S)
 
 typedef struct Tasks {
     Rowsd *rowsd;
@@ -28,8 +29,8 @@ typedef struct Tasks {
     Mono ensure_at, explained_at; // not before
     int64_t backoff_ns;
     char ensure_error[ROWSD_TEXT];
-    uint64_t own_filled; // givers that gave our own rows back to a fresh database
-    uint32_t filling;    // link index, for the progress
+    Mono gap_at;      // no gap is filled before: the last try failed
+    uint32_t filling; // link index, for the progress
 } Tasks;
 
 static bool on_progress(void *context, const FillProgress *progress)
@@ -80,6 +81,8 @@ static void say_fill(const char *msg, const char *region, const char *giver, int
 static void fill_gap(Tasks *tasks, uint32_t link)
 {
     Rowsd *rowsd = tasks->rowsd;
+    if (mono_since(clock_mono(), tasks->gap_at) < 0)
+        return;
     rowsd_lock(rowsd);
     uint64_t givers = rowsd->gaps[link].givers;
     int64_t since_us = rowsd->facts.links[link].in.safe_us;
@@ -101,6 +104,8 @@ static void fill_gap(Tasks *tasks, uint32_t link)
                  rowsd->shape.links[i].region, r, &done, &err);
         if (r >= 0)
             filled |= UINT64_C(1) << i;
+        else
+            tasks->gap_at = mono_add(clock_mono(), GAP_AGAIN_NS);
         error_done(&err);
     }
     set_task(rowsd, link, false, false, "");
@@ -111,16 +116,24 @@ static void fill_gap(Tasks *tasks, uint32_t link)
     rowsd_unlock(rowsd);
 }
 
-// A new database: what it once wrote is held by the others only.
+// Can this link give back what we once wrote? False also when it has.
+static bool may_give_back(Rowsd *rowsd, uint32_t link)
+{
+    rowsd_lock(rowsd);
+    bool due = rowsd->fresh && rowsd->ensured && rowsd->facts.federated &&
+               rowsd->probes[link].reachable && (rowsd->own_filled >> link & 1) == 0;
+    rowsd_unlock(rowsd);
+    return due;
+}
+
+// A new database: what it once wrote is held by the others only. It takes writes again when all
+// that can be reached have given it back.
 static void fill_own(Tasks *tasks)
 {
     Rowsd *rowsd = tasks->rowsd;
+    bool failed = false;
     for (uint32_t i = 0; i < rowsd->shape.n && !rowsd_stopping(rowsd); i++) {
-        rowsd_lock(rowsd);
-        bool due = rowsd->fresh && rowsd->ensured && rowsd->probes[i].reachable &&
-                   (tasks->own_filled >> i & 1) == 0;
-        rowsd_unlock(rowsd);
-        if (!due)
+        if (!may_give_back(rowsd, i))
             continue;
         FillProgress done = {0};
         Error err = ERROR_INIT;
@@ -128,11 +141,18 @@ static void fill_own(Tasks *tasks)
         int r = fill_from(tasks, i, rowsd->shape.origin, 0, &done, &err);
         say_fill("own rows of before filled", rowsd->region, rowsd->shape.links[i].region, r, &done,
                  &err);
+        rowsd_lock(rowsd);
         if (r >= 0)
-            tasks->own_filled |= UINT64_C(1) << i;
+            rowsd->own_filled |= UINT64_C(1) << i;
+        rowsd_unlock(rowsd);
+        failed = failed || r < 0;
         error_done(&err);
         set_task(rowsd, i, false, false, "");
     }
+    rowsd_lock(rowsd);
+    if (rowsd->fresh && !failed && rowsd->own_filled != 0)
+        rowsd->refilled = true;
+    rowsd_unlock(rowsd);
 }
 
 // With its slot at the publisher when that can be; else alone.

@@ -266,6 +266,13 @@ static void publish(Worker *worker)
         rowsd_kick(worker->rowsd);
 }
 
+static void want_schema(Rowsd *rowsd)
+{
+    rowsd_lock(rowsd);
+    rowsd->ensure = true;
+    rowsd_unlock(rowsd);
+}
+
 static void work_once(Worker *worker)
 {
     Rowsd *rowsd = worker->rowsd;
@@ -288,6 +295,8 @@ static void work_once(Worker *worker)
     if (facts->database && facts->federated)
         for (uint32_t i = 0; i < facts->n; i++)
             watch_link(worker, i, now);
+    else if (facts->database)
+        want_schema(rowsd);
     watch_rpo(worker, now);
     rowsd_facts_judge(facts, rowsd->settings.max_lag_ns, now, facts->read_at);
     RowsdAlarm before[ROWSD_ALARMS];

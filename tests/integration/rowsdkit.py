@@ -201,20 +201,23 @@ class Mesh(rowskit.Mesh):
 
     def settled(self, deadline=90, nodes=None):
         nodes = nodes or list(self.nodes)
-        for i in nodes:
-            assert self.daemons[i].process.poll() is None, self.daemons[i].log.read_text()[-2000:]
 
         def open_ends():
             found = []
             for i in nodes:
+                assert self.daemons[i].process.poll() is None, self.daemons[i].log.read_text()[-2000:]
                 for j in nodes:
                     if i != j and self.link(i, j)["state"] != "streaming":
                         found.append((i, j, self.link(i, j)))
             return found
         try:
             until(lambda: not open_ends(), "all links stream", deadline)
-        except AssertionError:
-            raise AssertionError(f"not all links stream: {open_ends()}") from None
+        except AssertionError as error:
+            if "not within" not in str(error):
+                raise
+            found = [(i, j, link["state"], link["why"]) for i, j, link in open_ends()]
+            logs = "\n".join(self.daemons[i].log.read_text()[-1500:] for i in {i for i, _, _, _ in found})
+            raise AssertionError(f"not all links stream: {found}\n{logs}") from None
 
     def verb(self, *arguments):
         return subprocess.run([rowskit.BUILD / "wildcam-rows", *map(str, arguments), "--dir", self.dir], capture_output=True, text=True, timeout=60)

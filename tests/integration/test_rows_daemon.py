@@ -16,11 +16,14 @@ from rowskit import until
 WRONG_CLOCK = rowskit.BUILD / "tests/integration/libwrongclock.so"
 
 
+ITEMS = "CREATE TABLE public.items(id bigint PRIMARY KEY, name text, qty int)"
+
+
 @pytest.fixture(scope="module")
 def mesh():
     with rowsdkit.Mesh(3) as mesh:
         mesh.settled()
-        mesh.federate("CREATE TABLE public.items(id bigint PRIMARY KEY, name text, qty int)", "items")
+        mesh.federate(ITEMS, "items")
         mesh.settled()
         yield mesh
 
@@ -225,6 +228,7 @@ def test_a_restored_database_refuses_writes(mesh, key):
 def test_an_empty_database_recovers_by_itself(mesh, key):
     """The last one with n3: what it wrote itself comes back from the others."""
     mesh.lose_database(3)
+    mesh[3].run(ITEMS)  # as the application's own migrations do
     mesh.settled(deadline=120)
     until(lambda: mesh[3].value("SELECT count(*) FROM items") == mesh[1].value("SELECT count(*) FROM items"), "all rows are back", 60)
     mesh[3].run(f"INSERT INTO items VALUES ({key}, 'new life', 1)")

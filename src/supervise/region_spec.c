@@ -98,10 +98,10 @@ static void set_verb(Builder *builder, Program *program, const char *own, const 
                      const char *const *more)
 {
     program->own = own;
+    // Its own fleet.yaml: a staged push changes one region after the other.
+    const char *fleet = path(builder, "fleet.yaml");
     const char *const common[] = {
-        "--fleet", path(builder, "fleet.yaml"), // its own: a staged push changes one region after
-                                                // the other
-        "--dir",   builder->options->dir,       "--region", builder->region->name};
+        "--fleet", fleet, "--dir", builder->options->dir, "--region", builder->region->name};
     const char *argv[16] = {arena_printf(builder->arena, "%s/%s", builder->options->programs, own)};
     size_t n = 1;
     if (argv[0] == NULL || common[1] == NULL) {

@@ -17,9 +17,10 @@ import rowskit
 # `make check` runs the suite twice, with plain programs and with sanitized ones, and sets WILDCAM_SHARE. What takes long is in
 # one of the two then: what depends on time with plain programs, what hands our programs hostile or odd input with sanitized ones.
 PLAIN = ["test_agent.py", "test_drills.py", "test_drill.py::test_provider_down", "test_fleet.py", "test_cli.py", "test_cli_push.py", "test_edge_memory.py",
-         "test_edge_serving.py", "test_upgrade.py", "test_fault_relay.py", "test_cli_doctor.py", "test_rows_init.py"]
+         "test_edge_serving.py", "test_upgrade.py", "test_fault_relay.py", "test_cli_doctor.py", "test_rows_init.py",
+         "test_rows_join.py"]
 SANITIZED = ["test_backend.py", "test_fault.py", "test_relay.py", "test_sim.py", "test_replay.py", "test_cli_top.py",
-             "test_edge_hostile.py"]
+             "test_edge_hostile.py", "test_rows_fill.py", "test_rows_recover.py"]
 
 
 def pytest_collection_modifyitems(config, items):

@@ -188,7 +188,9 @@ static int read_shapes(Check *check, CheckTable *table, Error *reterr)
         if (table->shape == NULL)
             table->shape = shapes[i];
     }
-    return take_columns(check, table, shapes, reterr);
+    return table->shape != NULL
+               ? take_columns(check, table, shapes, reterr)
+               : error_set(reterr, ERROR_UNAVAILABLE, "nobody has '%s'", table->name);
 }
 
 static int add_table(Check *check, const PGresult *list, int row, Error *reterr)

@@ -34,14 +34,15 @@ typedef struct Plan {
 static int find_number(Plan *plan, Error *reterr)
 {
     const FederateMesh *fm = plan->fm;
+    TableShape *const *shapes = plan->check->shapes;
     bool used[FEDERATE_TABLES_MAX] = {false};
     plan->number = 0;
     plan->there = arena_new_array(fm->arena, const FederatedTable *, fm->mesh->n);
     if (plan->there == NULL)
         return error_set(reterr, ERROR_MEMORY, "wildcam.federated");
     for (uint32_t i = 0; i < fm->mesh->n; i++) {
-        FederatedTable *tables;
-        uint32_t n;
+        FederatedTable *tables = NULL;
+        uint32_t n = 0;
         if (!federate_is_there(fm, i))
             continue;
         int r = federate_registry(fm, &fm->mesh->nodes[i], &tables, &n, reterr);
@@ -50,9 +51,8 @@ static int find_number(Plan *plan, Error *reterr)
         for (uint32_t k = 0; k < n; k++)
             if (tables[k].number < FEDERATE_TABLES_MAX)
                 used[tables[k].number] = true;
-        const FederatedTable *one = plan->check->shapes[i] != NULL
-                                        ? federate_find(tables, n, plan->check->shapes[i])
-                                        : NULL;
+        const FederatedTable *one =
+            shapes != NULL && shapes[i] != NULL ? federate_find(tables, n, shapes[i]) : NULL;
         plan->there[i] = one;
         if (one == NULL)
             continue;
@@ -123,7 +123,7 @@ static int publish(Plan *plan, uint32_t i, Error *reterr)
 {
     const FederateMesh *fm = plan->fm;
     MeshNode *node = &fm->mesh->nodes[i];
-    Buf sql CLEANUP(buf_done) = BUF_INIT(16u << 20), name CLEANUP(buf_done) = BUF_INIT(1024);
+    Buf sql CLEANUP(buf_done) = BUF_INIT(16u << 20);
     FederatedTable table = {.number = plan->number,
                             .kind = plan->kind,
                             .schema = plan->check->shapes[i]->schema,
@@ -388,6 +388,8 @@ int rows_federate(const Verb *verb, int argc, char **argv, Error *reterr)
     r = prepare(&plan, &to, reterr);
     if (r == 0)
         r = federate_lock(&fm, reterr);
+    if (r == 0)
+        r = federate_need_no_migration(&fm, reterr);
     if (r == 0) // again, now that nobody else changes it
         r = find_number(&plan, reterr);
     if (r == 0)

@@ -40,6 +40,8 @@ int federate_open(const char *dir, const char *application, FederateMesh *ret_me
 void federate_close(FederateMesh *fm);
 bool federate_is_there(const FederateMesh *fm, uint32_t i); // a member, and connected
 int federate_need_all(const FederateMesh *fm, Error *reterr) MUST_CHECK;
+// ERROR_CONFLICT while `rows migrate` has begun and not ended: tables are between two shapes.
+int federate_need_no_migration(const FederateMesh *fm, Error *reterr) MUST_CHECK;
 // The lock of every node that is there, in the order of the fleet.
 int federate_lock(const FederateMesh *fm, Error *reterr) MUST_CHECK;
 

@@ -133,6 +133,33 @@ int federate_lock(const FederateMesh *fm, Error *reterr)
     return r;
 }
 
+int federate_need_no_migration(const FederateMesh *fm, Error *reterr)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < fm->mesh->n; i++) {
+        MeshNode *node = &fm->mesh->nodes[i];
+        PGresult *result = NULL;
+        if (!federate_is_there(fm, i))
+            continue;
+        r = mesh_query(fm->mesh, node, "SELECT to_regclass('wildcam.migration_run')", 0, NULL,
+                       &result, reterr);
+        bool there = r == 0 && PQgetisnull(result, 0, 0) == 0;
+        PQclear(result);
+        result = NULL;
+        if (there)
+            r = mesh_query(fm->mesh, node,
+                           "SELECT file FROM wildcam.migration_run WHERE finished IS NULL", 0, NULL,
+                           &result, reterr);
+        if (there && r == 0 && PQntuples(result) > 0) {
+            r = error_set(reterr, ERROR_CONFLICT, "%s: the migration of '%s' is not finished",
+                          node->region, PQgetvalue(result, 0, 0));
+            r = error_hint(reterr, r, "'wildcam rows migrate' with that file ends it.");
+        }
+        PQclear(result);
+    }
+    return r;
+}
+
 int federate_registry(const FederateMesh *fm, MeshNode *node, FederatedTable **ret_tables,
                       uint32_t *ret_n, Error *reterr)
 {
@@ -187,7 +214,7 @@ int federate_kind_of(const FederateMesh *fm, const char *table, TableKind *ret_k
                                  &shape, reterr);
         if (r < 0)
             return r;
-        const FederatedTable *one = federate_find(tables, n, shape);
+        const FederatedTable *one = shape != NULL ? federate_find(tables, n, shape) : NULL;
         if (one == NULL)
             continue;
         *ret_kind = one->kind;

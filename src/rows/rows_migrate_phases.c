@@ -199,6 +199,8 @@ static int describe_key(MigrateRun *run, const MigrateStatement *s, const Migrat
                "CREATE UNIQUE INDEX ON wildcam.migrating (",
                fact->table);
     for (uint32_t c = 0; c < s->n_columns; c++) {
+        if (s->columns[c] == NULL)
+            return error_set(reterr, ERROR_USAGE, "a unique index on an expression");
         buf_add_text(&sql, c > 0 ? ", " : "");
         migrate_quote(s->columns[c], &sql);
     }
@@ -230,7 +232,7 @@ static int shape_with_key(MigrateRun *run, uint32_t i, MeshNode *node, const Tab
     int r = federate_shape(run->fm, node, &table, NULL, &shape, reterr);
     if (r == 0)
         r = describe_key(run, s, &run->facts[i], node, &like, reterr);
-    if (r < 0)
+    if (r < 0 || shape == NULL || like == NULL)
         return r;
     TableShape *copy = arena_memdup(arena, shape, sizeof *shape);
     TableColumn *all =

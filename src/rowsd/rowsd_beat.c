@@ -29,6 +29,7 @@ typedef struct Beater {
     bool federated, restored_said;
     char refused[ROWSD_TEXT], incarnation[40];
     ClockFilter own; // our clock against our database's
+    Wall database;   // that one, read after the last heartbeat
 } Beater;
 
 static bool begins(const char *text, const char *words)
@@ -141,7 +142,8 @@ static int read_clock(Beater *beater, Error *reterr)
     Wall after = clock_wall();
     Mono now = clock_mono();
     ClockSample best = {{0}, 0, 0};
-    clock_filter_add(&beater->own, now, before, (Wall){number(result, 0) * NS_PER_US}, after);
+    beater->database = (Wall){number(result, 0) * NS_PER_US};
+    clock_filter_add(&beater->own, now, before, beater->database, after);
     PQclear(result);
     rowsd_lock(beater->rowsd);
     if (clock_filter_best(&beater->own, now, &best))
@@ -185,8 +187,8 @@ static ClockJudge judge_clock(Beater *beater)
         if (rowsd->probes[i].has_skew && mono_since(now, rowsd->probes[i].at) < CLOCK_FRESH_NS)
             skews[n++] = rowsd->probes[i].skew_ns - rowsd->beat.own_skew_ns;
     // A peer's watermark is no evidence here: it travels through the stream, which may lag.
-    clock_judge(&rowsd->beat.clock, skews, n, rowsd->settings.max_skew_ns,
-                wall_add(clock_wall(), -rowsd->beat.own_skew_ns), rowsd->beat.safe_us);
+    clock_judge(&rowsd->beat.clock, skews, n, rowsd->settings.max_skew_ns, beater->database,
+                rowsd->beat.safe_us);
     ClockJudge judge = rowsd->beat.clock;
     rowsd_unlock(rowsd);
     return judge;

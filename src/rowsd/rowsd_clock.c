@@ -2,14 +2,22 @@
 // rowsd_clock: see rowsd_clock.h.
 #include "rowsd_clock.h"
 
+#include <stdlib.h>
+
 #define PEERS_LEAST 2
+#define DRIFT_NS (5 * NS_PER_MS) // two clocks apart within CLOCK_FRESH_NS
 
 void clock_filter_add(ClockFilter *filter, Mono now, Wall before, Wall peer, Wall after)
 {
     int64_t trip = after.ns - before.ns;
     if (trip < 0)
         return; // our clock was set meanwhile
-    filter->items[filter->next] = (ClockSample){now, before.ns + trip / 2 - peer.ns, trip};
+    ClockSample sample = {now, before.ns + trip / 2 - peer.ns, trip}, best;
+    // Both cannot be right: one of the clocks was set, and only what comes now counts.
+    if (clock_filter_best(filter, now, &best) &&
+        llabs(sample.skew_ns - best.skew_ns) > (sample.trip_ns + best.trip_ns) / 2 + DRIFT_NS)
+        clock_filter_clear(filter);
+    filter->items[filter->next] = sample;
     filter->next = (filter->next + 1) % CLOCK_SAMPLES;
     if (filter->n < CLOCK_SAMPLES)
         filter->n++;

@@ -24,8 +24,9 @@ typedef struct ClockFilter { // of one peer
 
 // `before` and `after` are our clock around the answer `peer`.
 void clock_filter_add(ClockFilter *filter, Mono now, Wall before, Wall peer, Wall after);
-void clock_filter_clear(ClockFilter *filter); // our own clock was set
-// The sample with the shortest round trip of the fresh ones. False: none.
+void clock_filter_clear(ClockFilter *filter);
+// The sample with the shortest round trip of the fresh ones. False: none. A sample that contradicts
+// it replaces all: a clock was set.
 bool clock_filter_best(const ClockFilter *filter, Mono now, ClockSample *ret_sample);
 
 typedef enum ClockFault {
@@ -40,6 +41,7 @@ typedef struct ClockJudge {
     ClockFault fault;
 } ClockJudge;
 
-// `skews` is sorted in place. `safe_us`: the last announced one, 0: none.
+// `skews` is sorted in place. `now` is the clock that makes versions; `safe_us`: the last one that
+// was announced, 0: none.
 void clock_judge(ClockJudge *judge, int64_t *skews, uint32_t n, int64_t limit_ns, Wall now,
                  int64_t safe_us);

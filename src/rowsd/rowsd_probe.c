@@ -15,7 +15,6 @@
 
 #define EVERY_NS NS_PER_S
 #define STATEMENT_NS NS_PER_S
-#define STEP_NS (50 * NS_PER_MS) // our clock was set by more than that between two rounds
 
 static const char ASK[] =
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
@@ -28,7 +27,6 @@ typedef struct Prober {
     Rowsd *rowsd;
     Mesh *mesh;
     ClockFilter filters[ROWSD_NODES];
-    int64_t apart_ns; // wall clock minus monotonic clock, last round
 } Prober;
 
 static int64_t number(const PGresult *result, int column)
@@ -98,19 +96,9 @@ static void compare(Prober *prober, const char *region, const LinkProbe *probe)
                 LOG_NUMBER("peer_safe_us", probe->mine_safe_us));
 }
 
-static void watch_own_clock(Prober *prober)
-{
-    int64_t apart = clock_wall().ns - clock_mono().ns;
-    if (llabs(apart - prober->apart_ns) > STEP_NS)
-        for (uint32_t i = 0; i < ROWSD_NODES; i++)
-            clock_filter_clear(&prober->filters[i]);
-    prober->apart_ns = apart;
-}
-
 static void probe_all(Prober *prober)
 {
     Rowsd *rowsd = prober->rowsd;
-    watch_own_clock(prober);
     (void)mesh_reconnect(prober->mesh);
     uint32_t n = rowsd->shape.n; // fixed since the start
     for (uint32_t i = 0; i < n && !rowsd_stopping(rowsd); i++) {

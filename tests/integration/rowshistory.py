@@ -168,6 +168,7 @@ class History:
                      "wildcam.watermark, wildcam.link, test.archive; UPDATE wildcam.mesh SET announced = 0; RESET session_replication_role")
             self.mesh.clock(node.number)
             self.ahead[node.number] = 0
+            node.run("CHECKPOINT")  # a killed server replays, and its slots decode again, all since the last one
         self.done = collections.Counter()
 
     def run(self, seed, length=None, told=None):

@@ -76,9 +76,14 @@ def test_closed_until_every_region_sends_it(fleet):
         fleet[1].run("UPDATE closed SET name = 'z'")
         fleet[2].run("INSERT INTO closed(id, name) VALUES (3, 'w')")
         assert "not finished" in migrate(fleet, "DROP TABLE IF EXISTS nothing", code=1).err
+        assert fleet[1].value(f"SELECT attnames::text FROM pg_publication_tables WHERE tablename = 'journal_{fleet.number('closed')}'") == \
+            "{v,pv,origin,op,id,name}"
         assert fleet[1].value("SELECT to_regclass('closed_extra') IS NULL") == "t"
     finally:
         fleet[3].start()
+    for node in fleet.nodes.values():
+        node.run("CREATE TABLE too_early(id int PRIMARY KEY)")
+    assert "not finished" in fleet.rows("federate", "too_early", "--yes", code=1).err
     fleet[3].run("UPDATE closed SET name = 'third' WHERE id = 1")  # it does not know the column yet
     done = fleet.rows("migrate", change, "--yes")
     assert "closed_extra" not in done.err and "us-west-2" in done.err

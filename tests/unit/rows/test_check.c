@@ -80,11 +80,22 @@ static void judge(const Case *c)
         assert_int_equal(target, c->target);
 }
 
-static void test_verdicts(void **state)
+#define OLD visible(V(100, 1), 1)
+#define NEW visible(V(200, 2), 2)
+#define NEWER visible(V(300, 3), 3)
+
+static const CheckCopy away;
+
+static void judge_all(const Case *cases, size_t n)
 {
-    const int64_t a = V(100, 1), b = V(200, 2), c = V(300, 3);
-    const CheckCopy old = visible(a, 1), new = visible(b, 2), newer = visible(c, 3);
-    const CheckCopy away = {0};
+    for (size_t i = 0; i < n; i++)
+        judge(&cases[i]);
+}
+
+static void test_versions(void **state)
+{
+    const int64_t a = V(100, 1), b = V(200, 2);
+    const CheckCopy old = OLD, new = NEW, newer = NEWER;
     const Case cases[] = {
         {"all the same", {old, old, old}, {old, old, old}, .verdict = CHECK_SAME},
         {"missing",
@@ -157,6 +168,16 @@ static void test_verdicts(void **state)
          .verdict = CHECK_TOMBSTONE,
          .wrong = 1,
          .target = b},
+    };
+    judge_all(cases, ARRAY_SIZE(cases));
+    (void)state;
+}
+
+static void test_content_and_parking(void **state)
+{
+    const int64_t a = V(100, 1);
+    const CheckCopy old = OLD;
+    const Case cases[] = {
         {"damage: the majority is right",
          {old, visible(a, 9), old},
          {old, visible(a, 9), old},
@@ -198,6 +219,16 @@ static void test_verdicts(void **state)
          .verdict = CHECK_PARKED,
          .wrong = 2,
          .target = a},
+    };
+    judge_all(cases, ARRAY_SIZE(cases));
+    (void)state;
+}
+
+static void test_insert_only(void **state)
+{
+    const int64_t a = V(100, 1);
+    const CheckCopy old = OLD;
+    const Case cases[] = {
         {"insert-only: missing",
          {old, none(), old},
          {old, none(), old},
@@ -236,8 +267,7 @@ static void test_verdicts(void **state)
          .late = true,
          .verdict = CHECK_SAME},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        judge(&cases[i]);
+    judge_all(cases, ARRAY_SIZE(cases));
     (void)state;
 }
 
@@ -329,7 +359,9 @@ static void test_key_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_content_and_parking),
+        cmocka_unit_test(test_insert_only),
         cmocka_unit_test(test_ranges_cover_everything),
         cmocka_unit_test(test_narrower_ranges_stay_inside),
         cmocka_unit_test(test_uuid_edges),

@@ -78,6 +78,11 @@ static void the_shortest_round_trip_is_believed(void **state)
     clock_filter_add(&filter, (Mono){NS_PER_S}, NOW, (Wall){NOW.ns + MS}, (Wall){NOW.ns + 2 * MS});
     assert_true(clock_filter_best(&filter, (Mono){NS_PER_S}, &best));
     assert_int_equal(0, best.skew_ns);
+    // it contradicts all before: a clock was set
+    clock_filter_add(&filter, (Mono){2 * NS_PER_S}, (Wall){NOW.ns + 4000 * MS},
+                     (Wall){NOW.ns + 20 * MS}, (Wall){NOW.ns + 4040 * MS});
+    assert_true(clock_filter_best(&filter, (Mono){2 * NS_PER_S}, &best));
+    assert_int_equal(4000 * MS, best.skew_ns);
     // what is old does not count any more
     assert_false(clock_filter_best(&filter, (Mono){60 * NS_PER_S}, &best));
     // our clock was set between the two readings: no sample

@@ -14,9 +14,9 @@
 static const Verb VERBS[] = {
     {"rows init", "[--dir DIR] [--plan] [--json]",
      "make the databases of all regions one mesh; shows what is missing", rows_init},
-    {"rows federate", "[--dir DIR] [--insert-only] [--drop] [--yes] [--json] TABLE",
+    {"rows federate", "[--insert-only | --drop] [OPTIONS] TABLE",
      "take a table of all regions into the federation, or out of it", rows_federate},
-    {"rows migrate", "[--dir DIR] [--plan] [--abandon] [--yes] [--json] FILE.sql",
+    {"rows migrate", "[--plan | --abandon] [OPTIONS] FILE.sql",
      "roll schema changes through all regions in the safe order", rows_migrate},
     {"rows join", "[--dir DIR] [--yes] [--json] REGION",
      "take a region into the mesh while the others write", rows_join},
@@ -26,12 +26,12 @@ static const Verb VERBS[] = {
      "bring back a region whose database was lost or restored", rows_recover},
     {"rows status", "[--dir DIR] [--region REGION] [--watch] [--json]",
      "lags, RPO, conflicts and alarms of every region and link", rows_status},
-    {"rows check", "[TABLE ...] [--dir DIR] [--rate ROWS] [--resume] [--json]",
+    {"rows check", "[TABLE ...] [--rate ROWS] [--resume] [OPTIONS]",
      "compare the rows of all regions while they are written to", rows_check},
-    {"rows repair", "[TABLE ...] [--dir DIR] [--yes] [--prefer REGION] [--json]",
+    {"rows repair", "[TABLE ...] [--prefer REGION] [OPTIONS]",
      "mend what a check finds; shows first what it would do", rows_repair},
     {"rows why", "TABLE KEY [--dir DIR] [--json]",
-     "every version of a row, which one won and why, and where it is by now", rows_why},
+     "every version of a row, which one won and why, and where it is", rows_why},
 };
 
 static const char *name_of(const Verb *verb)

@@ -231,7 +231,7 @@ int rows_join(const Verb *verb, int argc, char **argv, Error *reterr)
     bool yes = false, json = false;
     const Option options[] = {
         {"dir", "DIR", "state folder (default ./run)", &dir, NULL},
-        {"yes", NULL, "do not ask: make missing tables, take in rows that are there", NULL, &yes},
+        {"yes", NULL, "do not ask", NULL, &yes},
         {"json", NULL, "for programs", NULL, &json},
     };
     int operands,

@@ -80,8 +80,7 @@ int rows_migrate(const Verb *verb, int argc, char **argv, Error *reterr)
         {"plan", NULL, "only say what would be done, in which order", NULL, &run.plan},
         {"yes", NULL, "do not ask", NULL, &run.yes},
         {"json", NULL, "one JSON object; needs --yes or --plan", NULL, &run.json},
-        {"abandon", NULL, "end an unfinished run between two statements; what is done stays", NULL,
-         &run.abandon},
+        {"abandon", NULL, "end an unfinished run; what is done stays", NULL, &run.abandon},
     };
     int operands,
         r = cli_parse(verb, options, ARRAY_SIZE(options), 1, 1, argc, argv, &operands, reterr);

@@ -18,9 +18,10 @@ import rowskit
 # one of the two then: what depends on time with plain programs, what hands our programs hostile or odd input with sanitized ones.
 PLAIN = ["test_agent.py", "test_drills.py", "test_drill.py::test_provider_down", "test_fleet.py", "test_cli.py", "test_cli_push.py", "test_edge_memory.py",
          "test_edge_serving.py", "test_upgrade.py", "test_fault_relay.py", "test_cli_doctor.py", "test_rows_init.py",
-         "test_rows_join.py"]
+         "test_rows_join.py", "test_rows_daemon.py", "test_rows_sql"]
 SANITIZED = ["test_backend.py", "test_fault.py", "test_relay.py", "test_sim.py", "test_replay.py", "test_cli_top.py",
-             "test_edge_hostile.py", "test_rows_fill.py", "test_rows_recover.py"]
+             "test_edge_hostile.py", "test_rows_fill.py", "test_rows_recover.py", "test_rows_check.py",
+             "test_rows_federate.py", "test_rows_migrate.py"]
 
 
 def pytest_collection_modifyitems(config, items):

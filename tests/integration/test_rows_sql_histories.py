@@ -15,12 +15,12 @@ def history(rows_mesh):
 
 
 # The same ones each time, and one that nobody has seen.
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6, random.SystemRandom().randrange(1 << 30)])
+@pytest.mark.parametrize("seed", [1, 2, 3, random.SystemRandom().randrange(1 << 30)])
 def test_a_random_history_converges(history, seed):
     try:
-        history.run(seed, length=80)
+        history.run(seed, length=60)
     except AssertionError as error:
-        raise AssertionError(f"seed {seed}, length 80: {error}") from None
+        raise AssertionError(f"seed {seed}, length 60: {error}") from None
 
 
 def test_the_oracle_can_fail(history):

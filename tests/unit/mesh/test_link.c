@@ -48,7 +48,7 @@ static void write_file(const char *dir, const char *name, const char *text)
 {
     char path[512];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    assert_int_equal(files_replace(path, text, strlen(text), NULL, NULL), 0);
+    assert_int_equal(files_replace(path, text, strlen(text), &(FilesWrite){.mode = 0600}, NULL), 0);
 }
 
 // The shipped fleet with its first region managed.
@@ -66,7 +66,7 @@ static Place place(const char *passfile)
     char *at = strstr(text, "database: local");
     assert_non_null(at);
     buf_add(&whole, text, (size_t)(at - text));
-    buf_add_text(&whole, "database: \"host=db port=5432 user=boss dbname=wildcam\"");
+    buf_add_text(&whole, "database: \"host=127.0.0.1 port=1 user=boss dbname=wildcam\"");
     buf_add_text(&whole, at + strlen("database: local"));
     assert_int_equal(conf_parse("f", whole.data, whole.len, &made.conf, NULL, NULL), 0);
     buf_done(&whole);
@@ -99,13 +99,13 @@ static void see(const Place *made, int subscriber, int publisher, MeshLinkFor us
 
 static void a_managed_publisher_gets_its_password_and_nobody_sees_it(void **state)
 {
-    Place made = place("db:5432:wildcam:boss:geheim\n");
+    Place made = place("127.0.0.1:1:wildcam:boss:geheim\n");
     see(&made, 1, 0, MESH_LINK_FOR_SERVER, "password='geheim'", NULL);
     see(&made, 1, 0, MESH_LINK_FOR_SERVER, "user='boss'", "wildcam_replication");
     see(&made, 1, 0, MESH_LINK_TO_SHOW, "password='***'", "geheim");
     see(&made, 1, 0, MESH_LINK_FOR_US, "passfile=", "geheim");
     done(&made);
-    made = place("db:5432:wildcam:boss:geheim\n*:*:*:wildcam_replication:anders\n");
+    made = place("127.0.0.1:1:wildcam:boss:geheim\n*:*:*:wildcam_replication:anders\n");
     see(&made, 1, 0, MESH_LINK_FOR_SERVER, "password='anders'", "geheim");
     see(&made, 1, 0, MESH_LINK_FOR_SERVER, "user='wildcam_replication'", "boss");
     done(&made);
@@ -113,7 +113,7 @@ static void a_managed_publisher_gets_its_password_and_nobody_sees_it(void **stat
 
 static void without_a_password_the_file_is_named(void **state)
 {
-    Place made = place("db:5432:other:boss:geheim\n");
+    Place made = place("127.0.0.1:1:other:boss:geheim\n");
     Buf text = BUF_INIT(0);
     Error err = ERROR_INIT;
     assert_int_equal(mesh_link_conninfo(made.mesh, &made.mesh->nodes[1], &made.mesh->nodes[0],

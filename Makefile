@@ -38,8 +38,9 @@ soak: deps-check ## long random runs: simulator, fuzzers, drills
 fuzz: deps-check ## libFuzzer on every parser, FUZZ_SECONDS each (default 60)
 	@scripts/fuzz
 
-mutate: deps-check ## breaks each rule of the core in turn: some test must notice (about ten minutes)
+mutate: deps-check ## breaks each rule of the core and of the databases' SQL in turn: some test must notice (an hour)
 	@scripts/mutate
+	@scripts/mutate-rows
 
 format: ## clang-format over the tree
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

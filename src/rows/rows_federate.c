@@ -74,7 +74,8 @@ static int refuse_kept(const Plan *plan, Error *reterr)
 {
     const ConfRows *rows = &plan->fm->context.conf->rows;
     const TableShape *shape = NULL;
-    for (uint32_t i = 0; shape == NULL && i < plan->fm->mesh->n; i++)
+    const uint32_t n = plan->check->shapes != NULL ? plan->fm->mesh->n : 0;
+    for (uint32_t i = 0; shape == NULL && i < n; i++)
         shape = plan->check->shapes[i];
     bool public = shape != NULL && strcmp(shape->schema, "public") == 0;
     if (public && strcmp(shape->name, "detections") == 0)

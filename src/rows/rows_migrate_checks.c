@@ -281,6 +281,7 @@ static int check_there(Checking *checking, MeshNode *node, uint32_t i, Error *re
     const MigrateStatement *s = checking->s;
     Buf sql CLEANUP(buf_done) = BUF_INIT(4096);
     char there[8];
+    ASSERT(node != NULL);
     bool needs =
         s->table != NULL && s->class != MIGRATE_CREATE_TABLE && !is_new(checking->run, i, s->table);
     if (s->table == NULL || (!needs && s->class != MIGRATE_CREATE_TABLE))

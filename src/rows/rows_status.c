@@ -135,7 +135,7 @@ static int get(const Context *context, const StatusOptions *options, json_t **re
 {
     uint32_t n = context->conf->model.n_regions;
     AgentAnswer *answers CLEANUP(alloc_freep) = alloc_zeroed(n, sizeof *answers);
-    json_t **regions CLEANUP(alloc_freep) = alloc_zeroed(n, sizeof *regions);
+    json_t **regions CLEANUP(alloc_freep) = alloc_zeroed(n, sizeof(json_t *));
     if (answers == NULL || regions == NULL)
         return error_set(reterr, ERROR_MEMORY, "no memory for the status");
     const AgentRequest request = {.path = "/v1/rows", .timeout_ns = ASK_NS, .socket = "rows.sock"};

@@ -349,7 +349,7 @@ static int make_key(MigrateRun *run, uint32_t i, MeshNode *node, Error *reterr)
     const MigrateFact *fact = &run->facts[i];
     Buf sql CLEANUP(buf_done) = BUF_INIT(1u << 20);
     int r = shape_with_key(run, i, node, &shape, reterr);
-    if (r == 0 && shape == NULL)
+    if (r >= 0 && shape == NULL)
         r = error_set(reterr, ERROR_NOT_FOUND, "%s: %s is not there as it was", node->region,
                       fact->table);
     if (r < 0)

@@ -17,16 +17,24 @@ import rowskit
 # `make check` runs the suite twice, with plain programs and with sanitized ones, and sets WILDCAM_SHARE. What takes long is in
 # one of the two then: what depends on time with plain programs, what hands our programs hostile or odd input with sanitized ones.
 PLAIN = ["test_agent.py", "test_drills.py", "test_drill.py::test_provider_down", "test_fleet.py", "test_cli.py", "test_cli_push.py", "test_edge_memory.py",
-         "test_edge_serving.py", "test_upgrade.py", "test_fault_relay.py", "test_cli_doctor.py", "test_rows_init.py",
-         "test_rows_join.py", "test_rows_daemon.py", "test_rows_sql"]
+         "test_edge_serving.py", "test_upgrade.py", "test_fault_relay.py", "test_cli_doctor.py", "test_rows_init.py", "test_rows_sql"]
 SANITIZED = ["test_backend.py", "test_fault.py", "test_relay.py", "test_sim.py", "test_replay.py", "test_cli_top.py",
-             "test_edge_hostile.py", "test_rows_fill.py", "test_rows_recover.py", "test_rows_check.py",
-             "test_rows_federate.py", "test_rows_migrate.py"]
+             "test_edge_hostile.py", "test_rows_fill.py", "test_rows_check.py"]
+# Minutes each: `make soak` runs them (WILDCAM_SHARE=long), `make check` does not.
+LONG = ["test_rows_daemon.py", "test_rows_federate.py", "test_rows_join.py", "test_rows_migrate.py", "test_rows_recover.py"]
+
+
+def left_out(item, share):
+    def among(names):
+        return any(item.nodeid.split("/")[-1].startswith(name) for name in names)
+    if share == "long":
+        return not among(LONG)
+    return among(LONG) or among({"plain": SANITIZED, "sanitized": PLAIN}[share])
 
 
 def pytest_collection_modifyitems(config, items):
-    left_out = {"plain": SANITIZED, "sanitized": PLAIN}.get(os.environ.get("WILDCAM_SHARE"), [])
-    others = [i for i in items if any(i.nodeid.split("/")[-1].startswith(name) for name in left_out)]
+    share = os.environ.get("WILDCAM_SHARE")
+    others = [i for i in items if left_out(i, share)] if share else []
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [i for i in items if i not in others]

@@ -305,6 +305,40 @@ static void add_parked_indexes(const MeshSqlText *text, Buf *buf)
     }
 }
 
+// The columns of a trigger that only statements fire which name one of them. A trigger of the
+// table's own may change any column behind the statement: then all fire it.
+static void add_of(const MeshSqlText *text, bool unique, Buf *buf)
+{
+    const TableShape *shape = text->table->shape;
+    if (shape->has_before_update)
+        return;
+    buf_add_text(buf, " OF ");
+    if (unique)
+        add_unique_columns(text, ", ", item_name, NULL, NULL, buf);
+    else
+        list(text, (Columns){shape, shape->primary.n, shape->primary.columns}, ", ", item_name,
+             NULL, NULL, buf);
+}
+
+// A journal's columns behind v and pv: every byte of padding is written, sent and read n times.
+static void add_by_width(const MeshSqlText *text, Buf *buf)
+{
+    static const uint32_t widths[] = {8, 4, 2, 1, 0};
+    const TableShape *shape = text->table->shape;
+    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+        for (uint32_t i = 0; i < shape->n_columns; i++) {
+            if (shape->columns[i].width != widths[w] || shape->columns[i].generated)
+                continue;
+            buf_add_text(buf, ", ");
+            item_definition(text, &shape->columns[i], NULL, NULL, buf);
+        }
+        if (widths[w] == 2)
+            buf_add_text(buf, ", origin smallint NOT NULL");
+        if (widths[w] == 1)
+            buf_add_text(buf, ", op \"char\" NOT NULL");
+    }
+}
+
 static const char *op_prefix(const MeshSqlText *text)
 {
     return text->row == MESH_SQL_ROW_NEW ? "NEW" : NULL;
@@ -497,6 +531,12 @@ static int plain_word(const MeshSqlText *text, const char *word, Buf *buf)
         add_row_json(text, buf);
     else if (strcmp(word, "parked_indexes") == 0)
         add_parked_indexes(text, buf);
+    else if (strcmp(word, "of_key") == 0)
+        add_of(text, false, buf);
+    else if (strcmp(word, "of_unique") == 0)
+        add_of(text, true, buf);
+    else if (strcmp(word, "by_width") == 0)
+        add_by_width(text, buf);
     else if (strcmp(word, "unique_changed") == 0)
         add_unique_columns(text, " OR ", item_distinct, "OLD", "NEW", buf);
     else if (strcmp(word, "overriding") != 0)

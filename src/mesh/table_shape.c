@@ -12,7 +12,9 @@
 #include "table_inside.h"
 
 static const char *const table_query =
-    "SELECT c.oid, n.nspname, c.relname, c.reltuples, pg_total_relation_size(c.oid)"
+    "SELECT c.oid, n.nspname, c.relname, c.reltuples, pg_total_relation_size(c.oid),"
+    " EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal"
+    "  AND (t.tgtype & 19) = 19 AND t.tgname !~ '^zz_wildcam_')"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.oid = CASE WHEN array_length(parse_ident($1), 1) = 1"
     " THEN to_regclass('public.' || $1) ELSE to_regclass($1) END";
@@ -55,7 +57,9 @@ static const char *const columns_query =
     "'1970-01-01'),"
     "  ('T', '0'), ('A', '{}'), ('I', '0.0.0.0'), ('R', 'empty')) v(category, value)"
     "  WHERE v.category = t.typcategory::text) END,"
-    " t.typname, quote_ident(an.nspname)"
+    " t.typname, quote_ident(an.nspname),"
+    " CASE WHEN at.typlen < 0 THEN 0 ELSE CASE at.typalign WHEN 'd' THEN 8 WHEN 'i' THEN 4"
+    "  WHEN 's' THEN 2 ELSE 1 END END"
     " FROM here CROSS JOIN pg_attribute a"
     " JOIN LATERAL (SELECT t.* FROM base b JOIN pg_type t ON t.oid = b.oid"
     "  WHERE b.number = a.attnum AND t.typtype <> 'd' LIMIT 1) t ON true"
@@ -82,6 +86,7 @@ enum {
     COLUMN_FILLER,
     COLUMN_BASE_TYPE,
     COLUMN_TYPE_SCHEMA,
+    COLUMN_WIDTH,
 };
 
 static const char *const uniques_query =
@@ -151,6 +156,7 @@ static bool read_column(const PGresult *result, int row, Arena *arena, TableColu
         .name = copy(arena, result, row, COLUMN_NAME),
         .type = copy(arena, result, row, COLUMN_TYPE),
         .number = (uint32_t)strtoul(PQgetvalue(result, row, COLUMN_NUMBER), NULL, 10),
+        .width = (uint32_t)strtoul(PQgetvalue(result, row, COLUMN_WIDTH), NULL, 10),
         .not_null = truth(result, row, COLUMN_NOT_NULL),
         .generated = truth(result, row, COLUMN_GENERATED),
         .identity = truth(result, row, COLUMN_IDENTITY),
@@ -317,6 +323,7 @@ static int read_table(Mesh *mesh, MeshNode *node, const char *table, Arena *aren
     shape->name = copy(arena, result, 0, 2);
     shape->rows = strtod(PQgetvalue(result, 0, 3), NULL);
     shape->bytes = strtoll(PQgetvalue(result, 0, 4), NULL, 10);
+    shape->has_before_update = truth(result, 0, 5);
     PQclear(result);
     return *ret_oid != NULL && shape->schema != NULL && shape->name != NULL ? 0 : no_memory(reterr);
 }

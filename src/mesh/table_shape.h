@@ -21,6 +21,7 @@ typedef struct TableColumn {
     const char *name, *type; // "character varying(20)", "public.mood[]"
     const char *stored;      // its name in journal_N, tombstone_N and parked_N: table_stored_name
     uint32_t number;         // attnum
+    uint32_t width;          // of the type's alignment: 8, 4, 2, 1; 0: values of no fixed size
     bool not_null, generated, identity, has_default;
     bool identity_always; // of `identity`: only OVERRIDING SYSTEM VALUE writes it
     bool hashable; // hash_record works on it (not json, xml ...): else it is compared as text
@@ -52,6 +53,7 @@ typedef struct TableShape {
     const TableForeign *foreigns;
     const char *const *problems;  // texts with what would help: "has no primary key: ..."
     bool has_version, has_origin; // columns _v, _origin are there already
+    bool has_before_update;       // a trigger of its own may change any column of an update
     const char *path;             // search_path under which its types' operators are found: SQL
     double rows;                  // the planner's estimate
     int64_t bytes;

@@ -70,8 +70,7 @@ END $wildcam$;
 CREATE OR REPLACE FUNCTION wildcam.sweep_{{n}}() RETURNS int LANGUAGE sql IMMUTABLE RETURN 0;
 
 CREATE OR REPLACE TRIGGER zz_wildcam_origin BEFORE INSERT ON {{table}} FOR EACH ROW
-  WHEN (NEW._origin <> {{me}} AND current_setting('wildcam.apply', true) IS DISTINCT FROM '1')
-  EXECUTE FUNCTION wildcam.foreign_origin();
+  WHEN (NEW._origin <> {{me}}) EXECUTE FUNCTION wildcam.foreign_origin();
 CREATE OR REPLACE TRIGGER zz_wildcam_only BEFORE UPDATE OR DELETE ON {{table}} FOR EACH STATEMENT
   WHEN (current_setting('wildcam.apply', true) IS DISTINCT FROM '1') EXECUTE FUNCTION wildcam.insert_only();
 CREATE OR REPLACE TRIGGER zz_wildcam_truncate BEFORE TRUNCATE ON {{table}} FOR EACH STATEMENT

@@ -4,26 +4,31 @@
 -- Functions that run for clients are SECURITY DEFINER: writers need no right on schema wildcam's tables.
 ALTER TABLE {{table}} ADD COLUMN IF NOT EXISTS _v bigint NOT NULL DEFAULT {{first}};
 ALTER TABLE {{table}} ALTER COLUMN _v SET DEFAULT wildcam.stamp(0);
-CREATE TABLE IF NOT EXISTS wildcam.journal_{{n}}(v bigint NOT NULL, pv bigint, origin smallint NOT NULL, op "char" NOT NULL)
+CREATE TABLE IF NOT EXISTS wildcam.journal_{{n}}(v bigint NOT NULL, pv bigint{{by_width}}) -- widest first: no padding
   WITH (autovacuum_enabled = false);
 SELECT wildcam.shape('wildcam.journal_{{n}}', {{stored_names}}, {{stored_types}});
 CREATE TABLE IF NOT EXISTS wildcam.tombstone_{{n}}({{key_definition}}, v bigint NOT NULL, PRIMARY KEY ({{stored_key}}));
 SELECT wildcam.shape('wildcam.tombstone_{{n}}', {{key_names}}, {{key_types}});
 {{objects}}
 
+-- Triggers on the table have no WHEN: PostgreSQL parses one anew for each statement, which costs a single row more
+-- than the question inside does.
+
 -- BEFORE UPDATE: the row is locked, and as the last of its kind nothing changes it any more: stamp and
--- journal at once. A changed key is a delete and an insert: left to the AFTER trigger, which owns the new key.
+-- journal at once. A changed key is a delete and an insert: left to the AFTER triggers, which own the new key.
 CREATE OR REPLACE FUNCTION wildcam.update_{{n}}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $wildcam$
 BEGIN
-  NEW._v := wildcam.stamp(GREATEST(OLD._v, NEW._v));
-  IF {{same_key OLD NEW}} THEN
-    INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})
-      VALUES (NEW._v, OLD._v, {{me}}, 'U', {{columns NEW}});
+  IF wildcam.is_merging() THEN
+    RETURN NEW;
   END IF;
+  NEW._v := wildcam.stamp(GREATEST(OLD._v, NEW._v));
+  INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})
+    SELECT NEW._v, OLD._v, {{me}}, 'U', {{columns NEW}} WHERE {{same_key OLD NEW}};
   RETURN NEW;
 END $wildcam$;
 
--- A row that takes a key: above its tombstone (and a parked row of that key, which it replaces).
+-- A row that takes a key: above its tombstone (and a parked row of that key, which it replaces). It may also come
+-- with a version: from a dump, or a copy of another row.
 CREATE OR REPLACE FUNCTION wildcam.insert_{{n}}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $wildcam$
 #variable_conflict use_column
 <<w>>
@@ -31,14 +36,14 @@ DECLARE
   above bigint;
   parked bigint;
 BEGIN
+  IF wildcam.is_merging() THEN
+    RETURN NULL;
+  END IF;
   {{take_parked}}
   SELECT d.v INTO above FROM wildcam.tombstone_{{n}} d WHERE {{same_key d NEW}};
   {{take_above}}
-  IF NEW._v & 255 <> {{me}} OR NEW._v < wildcam.micros(transaction_timestamp()) << 8 THEN
-    above := GREATEST(above, NEW._v); -- it came with a version: from a dump, or a copy of another row
-  END IF;
-  IF above >= NEW._v THEN
-    UPDATE {{table}} x SET _v = w.above WHERE {{same_key x NEW}}; -- stamps again, and journals
+  IF NOT wildcam.is_own(NEW._v, above) THEN
+    UPDATE {{table}} x SET _v = GREATEST(w.above, x._v) WHERE {{same_key x NEW}}; -- stamps again, and journals
     RETURN NULL;
   END IF;
   INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})
@@ -46,12 +51,17 @@ BEGIN
   RETURN NULL;
 END $wildcam$;
 
-CREATE OR REPLACE FUNCTION wildcam.delete_{{n}}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $wildcam$
+CREATE OR REPLACE FUNCTION wildcam.delete_{{n}}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{path}} AS $wildcam$
 #variable_conflict use_column
 <<w>>
 DECLARE
-  v bigint := wildcam.stamp(OLD._v);
+  v bigint;
 BEGIN
+  IF wildcam.is_merging() THEN
+    RETURN NULL;
+  END IF;
+  v := wildcam.stamp(OLD._v);
   INSERT INTO wildcam.tombstone_{{n}} AS d ({{stored_key}}, v) VALUES ({{key OLD}}, w.v)
     ON CONFLICT ({{stored_key}}) DO UPDATE SET v = EXCLUDED.v WHERE d.v < EXCLUDED.v;
   INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})
@@ -115,18 +125,13 @@ BEGIN
   RETURN best;
 END $wildcam$;
 
-CREATE OR REPLACE TRIGGER zz_wildcam_update BEFORE UPDATE ON {{table}} FOR EACH ROW
-  WHEN (current_setting('wildcam.apply', true) IS DISTINCT FROM '1') EXECUTE FUNCTION wildcam.update_{{n}}();
-CREATE OR REPLACE TRIGGER zz_wildcam_insert AFTER INSERT ON {{table}} FOR EACH ROW
-  WHEN (current_setting('wildcam.apply', true) IS DISTINCT FROM '1') EXECUTE FUNCTION wildcam.insert_{{n}}();
-CREATE OR REPLACE TRIGGER zz_wildcam_key_old AFTER UPDATE ON {{table}} FOR EACH ROW
-  WHEN ((NOT ({{same_key OLD NEW}})) AND current_setting('wildcam.apply', true) IS DISTINCT FROM '1')
-  EXECUTE FUNCTION wildcam.delete_{{n}}();
-CREATE OR REPLACE TRIGGER zz_wildcam_key_new AFTER UPDATE ON {{table}} FOR EACH ROW
-  WHEN ((NOT ({{same_key OLD NEW}})) AND current_setting('wildcam.apply', true) IS DISTINCT FROM '1')
-  EXECUTE FUNCTION wildcam.insert_{{n}}();
-CREATE OR REPLACE TRIGGER zz_wildcam_delete AFTER DELETE ON {{table}} FOR EACH ROW
-  WHEN (current_setting('wildcam.apply', true) IS DISTINCT FROM '1') EXECUTE FUNCTION wildcam.delete_{{n}}();
+CREATE OR REPLACE TRIGGER zz_wildcam_update BEFORE UPDATE ON {{table}} FOR EACH ROW EXECUTE FUNCTION wildcam.update_{{n}}();
+CREATE OR REPLACE TRIGGER zz_wildcam_insert AFTER INSERT ON {{table}} FOR EACH ROW EXECUTE FUNCTION wildcam.insert_{{n}}();
+CREATE OR REPLACE TRIGGER zz_wildcam_delete AFTER DELETE ON {{table}} FOR EACH ROW EXECUTE FUNCTION wildcam.delete_{{n}}();
+CREATE OR REPLACE TRIGGER zz_wildcam_key_old AFTER UPDATE{{of_key}} ON {{table}} FOR EACH ROW
+  WHEN (NOT ({{same_key OLD NEW}})) EXECUTE FUNCTION wildcam.delete_{{n}}();
+CREATE OR REPLACE TRIGGER zz_wildcam_key_new AFTER UPDATE{{of_key}} ON {{table}} FOR EACH ROW
+  WHEN (NOT ({{same_key OLD NEW}})) EXECUTE FUNCTION wildcam.insert_{{n}}();
 CREATE OR REPLACE TRIGGER zz_wildcam_truncate BEFORE TRUNCATE ON {{table}} FOR EACH STATEMENT
   WHEN (current_setting('wildcam.apply', true) IS DISTINCT FROM '1') EXECUTE FUNCTION wildcam.no_truncate();
 {{release_triggers}}

@@ -97,9 +97,12 @@ SELECT wildcam.quiet('wildcam.released_{{n}}');
 
 -- AFTER UPDATE of a unique value or the key, AFTER DELETE. A snapshot of a whole transaction could miss who waits.
 CREATE OR REPLACE FUNCTION wildcam.release_{{n}}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER AS $wildcam$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{path}} AS $wildcam$
 #variable_conflict use_column
 BEGIN
+  IF wildcam.is_merging() THEN
+    RETURN NULL;
+  END IF;
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'a unique value of {{table_text}} can only be given up in READ COMMITTED'
       USING ERRCODE = 'feature_not_supported', HINT = 'Another region''s row may wait for it: see docs/contracts/rows.md.';

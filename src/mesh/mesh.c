@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mesh: see mesh.h. Connections are made in parallel by libpq's own polling under one deadline. A
-// host's name is resolved by libpq before that, which blocks; addresses and sockets do not.
+// mesh: see mesh.h. Connections are made in parallel by libpq's own polling under one deadline, and
+// so are host names resolved before that (mesh_lookup.h): a name without an answer costs its own
+// node the deadline and nobody else anything. Its lookup stays, and the next try waits for the
+// same.
 #include "mesh_inside.h"
 
 #include <poll.h>
@@ -46,8 +48,26 @@ bool mesh_wait(MeshPoll *polls, uint32_t n, Mono end)
 }
 
 // Begins to connect; false: it failed already.
-static bool begin(const MeshInside *inside, MeshNode *node)
+static bool start(MeshNode *node, const char *conninfo, MeshPoll *poll)
 {
+    poll->fd = -1;
+    node->conn = PQconnectStart(conninfo);
+    if (node->conn == NULL) {
+        (void)error_set(&node->why, ERROR_MEMORY, "no memory for a connection");
+        return false;
+    }
+    if (PQstatus(node->conn) == CONNECTION_BAD) {
+        (void)mesh_lose(node, ERROR_UNAVAILABLE, PQerrorMessage(node->conn));
+        return false;
+    }
+    *poll = (MeshPoll){.fd = PQsocket(node->conn), .events = POLLOUT};
+    return true;
+}
+
+// The same, or a lookup first.
+static bool begin(MeshInside *inside, MeshNode *node, MeshPoll *poll)
+{
+    MeshLookup **lookup = &inside->lookups[node - inside->mesh.nodes];
     error_done(&node->why);
     if (node->conninfo == NULL) {
         Buf text CLEANUP(buf_done) = BUF_INIT(65536);
@@ -55,15 +75,26 @@ static bool begin(const MeshInside *inside, MeshNode *node)
             return false;
         node->conninfo = arena_strdup(inside->mesh.arena, buf_text(&text));
     }
-    node->conn = node->conninfo != NULL ? PQconnectStart(node->conninfo) : NULL;
-    if (node->conn == NULL) {
+    if (node->conninfo == NULL) {
         (void)error_set(&node->why, ERROR_MEMORY, "no memory for a connection");
         return false;
     }
-    if (PQstatus(node->conn) != CONNECTION_BAD)
-        return true;
-    (void)mesh_lose(node, ERROR_UNAVAILABLE, PQerrorMessage(node->conn));
-    return false;
+    if (*lookup == NULL && mesh_lookup_begin(node->conninfo, lookup, &node->why) < 0)
+        return false;
+    if (*lookup == NULL)
+        return start(node, node->conninfo, poll);
+    *poll = (MeshPoll){.fd = mesh_lookup_fd(*lookup), .events = POLLIN};
+    return true;
+}
+
+static void found(MeshNode *node, MeshLookup **lookup, MeshPoll *poll)
+{
+    Buf text CLEANUP(buf_done) = BUF_INIT(65536);
+    poll->fd = -1;
+    int r = mesh_lookup_take(*lookup, &text, &node->why);
+    *lookup = mesh_lookup_free(*lookup); // the next time it is asked anew
+    if (r == 0)
+        (void)start(node, buf_text(&text), poll);
 }
 
 // One step of a connection that is being made.
@@ -83,6 +114,19 @@ static void no_notice(void *context, const PGresult *result)
 {
 }
 
+static void too_late(const MeshInside *inside, MeshNode *node)
+{
+    long long ms = (long long)(inside->connect_ns / NS_PER_MS);
+    const MeshLookup *lookup = inside->lookups[node - inside->mesh.nodes];
+    char text[320];
+    if (lookup != NULL)
+        (void)snprintf(text, sizeof text, "host name '%.256s' is not resolved within %lld ms",
+                       mesh_lookup_names(lookup), ms);
+    else
+        (void)snprintf(text, sizeof text, "no answer within %lld ms", ms);
+    (void)mesh_lose(node, ERROR_TIMEOUT, text);
+}
+
 int mesh_reconnect(Mesh *mesh)
 {
     MeshInside *inside = (MeshInside *)mesh;
@@ -94,15 +138,15 @@ int mesh_reconnect(Mesh *mesh)
         polls[i] = (MeshPoll){.fd = -1};
         if (node->conn != NULL && PQstatus(node->conn) == CONNECTION_BAD)
             (void)mesh_lose(node, ERROR_UNAVAILABLE, PQerrorMessage(node->conn));
-        if (node->conn == NULL && begin(inside, node)) {
-            polls[i] = (MeshPoll){.fd = PQsocket(node->conn), .events = POLLOUT};
+        if (node->conn == NULL && begin(inside, node, &polls[i]))
             waiting++;
-        }
     }
     while (waiting > 0 && mesh_wait(polls, mesh->n, end)) {
         waiting = 0;
         for (uint32_t i = 0; i < mesh->n; i++) {
-            if (polls[i].ready)
+            if (polls[i].ready && inside->lookups[i] != NULL)
+                found(&mesh->nodes[i], &inside->lookups[i], &polls[i]);
+            else if (polls[i].ready)
                 go_on(&mesh->nodes[i], &polls[i]);
             waiting += polls[i].fd >= 0 ? 1 : 0;
         }
@@ -110,12 +154,8 @@ int mesh_reconnect(Mesh *mesh)
     int connected = 0;
     for (uint32_t i = 0; i < mesh->n; i++) {
         MeshNode *node = &mesh->nodes[i];
-        if (polls[i].fd >= 0) {
-            char text[64];
-            (void)snprintf(text, sizeof text, "no answer within %lld ms",
-                           (long long)(inside->connect_ns / NS_PER_MS));
-            (void)mesh_lose(node, ERROR_TIMEOUT, text);
-        }
+        if (polls[i].fd >= 0)
+            too_late(inside, node);
         if (node->conn == NULL)
             continue;
         connected++;
@@ -131,8 +171,9 @@ static MeshInside *inside_new(const MeshOptions *options, const Conf *conf, uint
     Arena *arena = arena_new(ARENA_BYTES);
     MeshInside *inside = arena != NULL ? arena_new_of(arena, MeshInside) : NULL;
     MeshNode *nodes = inside != NULL ? arena_new_array(arena, MeshNode, n) : NULL;
+    MeshLookup **lookups = inside != NULL ? arena_new_array(arena, MeshLookup *, n) : NULL;
     const char *application = options->application != NULL ? options->application : "wildcam rows";
-    if (nodes == NULL) {
+    if (nodes == NULL || lookups == NULL) {
         arena_free(arena);
         (void)error_set(reterr, ERROR_MEMORY, "no memory for the mesh");
         return NULL;
@@ -146,6 +187,7 @@ static MeshInside *inside_new(const MeshOptions *options, const Conf *conf, uint
         .as = options->as,
         .from = options->from != NULL ? arena_strdup(arena, options->from) : "",
         .application = arena_strdup(arena, application),
+        .lookups = lookups,
         .connect_ns = options->connect_ns > 0 ? options->connect_ns : CONNECT_NS};
     return inside;
 }
@@ -237,6 +279,7 @@ Mesh *mesh_free(Mesh *mesh)
     for (uint32_t i = 0; i < mesh->n; i++) {
         PQfinish(mesh->nodes[i].conn);
         error_done(&mesh->nodes[i].why);
+        (void)mesh_lookup_free(((MeshInside *)mesh)->lookups[i]);
     }
     (void)arena_free(mesh->arena); // the mesh itself is in it
     return NULL;

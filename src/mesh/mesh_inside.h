@@ -4,13 +4,15 @@
 #include "buf.h"
 #include "instant.h"
 #include "mesh.h"
+#include "mesh_lookup.h"
 
 typedef struct MeshInside {
     Mesh mesh; // first: what callers see
     MeshAs as;
     const char *from, *application;
     int64_t connect_ns;
-    const char **given; // [n] as mesh_open_conninfos got them; NULL
+    MeshLookup **lookups; // [n] under way; NULL: none
+    const char **given;   // [n] as mesh_open_conninfos got them; NULL
 } MeshInside;
 
 // Keywords to connect to `node` as the mesh's options say. ERROR_NOT_FOUND while a local region was

@@ -137,6 +137,19 @@ static void item_distinct(const MeshSqlText *text, const TableColumn *column, co
     field(text, column, b, buf);
 }
 
+// IS NOT DISTINCT FROM looks for its operator in the caller's search_path.
+static void item_unmoved(const MeshSqlText *text, const TableColumn *column, const char *a,
+                         const char *b, Buf *buf)
+{
+    buf_add_text(buf, "COALESCE(");
+    item_equal(text, column, a, b, buf);
+    buf_add_text(buf, ", ");
+    field(text, column, a, buf);
+    buf_add_text(buf, " IS NULL AND ");
+    field(text, column, b, buf);
+    buf_add_text(buf, " IS NULL)");
+}
+
 static void item_rank(const MeshSqlText *text, const TableColumn *column, const char *a,
                       const char *b, Buf *buf)
 {
@@ -447,6 +460,12 @@ static const TextWord text_words[] = {
     {"key_types", 0, "ARRAY[{{key_type_literals}}]", WHEN_ALWAYS},
     {"assign", 1, "{{assignments $}}", WHEN_ARRIVED},
     {"row_declaration", 0, "r {{table}};", WHEN_ARRIVED},
+    {"or_unique_moved", 0, " OR NOT ({{unique_unmoved}})", WHEN_UNIQUE},
+    {"fresh_parked", 0,
+     "INSERT INTO wildcam.parked_{{n}} ({{stored_key}}, _v) VALUES ({{key r}}, 0) "
+     "ON CONFLICT ({{stored_key}}) DO NOTHING; IF FOUND THEN DELETE FROM wildcam.parked_{{n}} p "
+     "WHERE {{same_key p r}} AND p._v = 0; END IF;",
+     WHEN_UNIQUE},
     {"take_parked", 0,
      "DELETE FROM wildcam.parked_{{n}} p WHERE {{same_key p NEW}} RETURNING p._v INTO parked;",
      WHEN_UNIQUE},
@@ -537,6 +556,8 @@ static int plain_word(const MeshSqlText *text, const char *word, Buf *buf)
         add_of(text, true, buf);
     else if (strcmp(word, "by_width") == 0)
         add_by_width(text, buf);
+    else if (strcmp(word, "unique_unmoved") == 0)
+        add_unique_columns(text, " AND ", item_unmoved, "OLD", "NEW", buf);
     else if (strcmp(word, "unique_changed") == 0)
         add_unique_columns(text, " OR ", item_distinct, "OLD", "NEW", buf);
     else if (strcmp(word, "overriding") != 0)

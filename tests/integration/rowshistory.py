@@ -167,6 +167,7 @@ class History:
             node.run(f"SET session_replication_role = replica; TRUNCATE {', '.join(names + inside)}, wildcam.ledger, wildcam.dead_letter, "
                      "wildcam.watermark, wildcam.link, test.archive; UPDATE wildcam.mesh SET announced = 0; RESET session_replication_role")
             self.mesh.clock(node.number)
+            node.run("DELETE FROM test.clock WHERE since < (SELECT max(since) FROM test.clock)")
             self.ahead[node.number] = 0
             node.run("CHECKPOINT")  # a killed server replays, and its slots decode again, all since the last one
         self.done = collections.Counter()

@@ -297,22 +297,27 @@ class Mesh:
             self.restore(i, j)
 
     def clock(self, number, ahead_us=0, steps_us=1, fixed_us=None):
-        """What this node takes for the time: `ahead_us` off, only every `steps_us`, or always the same."""
+        """What this node takes for the time from now on: `ahead_us` off, only every `steps_us`, or always the same. A moment that
+        has passed, such as the start of a transaction, stays what the clock said then."""
         node = self[number]
         if not node.clocked:
-            node.run("CREATE SCHEMA IF NOT EXISTS test; CREATE TABLE IF NOT EXISTS test.clock(ahead interval, step bigint, fixed timestamptz);"
-                     "TRUNCATE test.clock; INSERT INTO test.clock VALUES ('0', 1, NULL);"
-                     "CREATE OR REPLACE FUNCTION test.now() RETURNS timestamptz VOLATILE LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS "
-                     "$$ SELECT coalesce(fixed, to_timestamp((date_part('epoch', clock_timestamp() + ahead) * 1000000)::bigint / step * step / 1000000.0))"
-                     " FROM test.clock $$")
-            for name in ("stamp(bigint)", "beat()"):
+            node.run("CREATE SCHEMA IF NOT EXISTS test; CREATE TABLE IF NOT EXISTS test.clock(since timestamptz PRIMARY KEY, ahead interval, step bigint, fixed timestamptz);"
+                     "TRUNCATE test.clock; INSERT INTO test.clock VALUES ('-infinity', '0', 1, NULL);"
+                     "CREATE OR REPLACE FUNCTION test.at(moment timestamptz) RETURNS timestamptz VOLATILE LANGUAGE sql SECURITY DEFINER "
+                     "SET search_path = pg_catalog AS $$ SELECT coalesce(fixed, to_timestamp((date_part('epoch', moment + ahead) * 1000000)::bigint "
+                     "/ step * step / 1000000.0)) FROM test.clock WHERE since <= moment ORDER BY since DESC LIMIT 1 $$")
+            for name in ("stamp(bigint)", "beat()", "is_own(bigint, bigint)"):
                 text = node.value(f"SELECT pg_get_functiondef('wildcam.{name}'::regprocedure)")
-                changed, n = re.subn(r"(pg_catalog\.)?\bclock_timestamp\(\)", "test.now()", text)
+                changed, n = re.subn(r"(?:pg_catalog\.)?\b(?:clock|transaction)_timestamp\(\)|\ba\.xact_start\b", r"test.at(\g<0>)", text)
                 assert n, f"wildcam.{name} asks no clock: {text}"
                 node.run(changed)
             node.clocked = True
         fixed = "NULL" if fixed_us is None else f"to_timestamp({fixed_us} / 1000000.0)"
-        node.run(f"UPDATE test.clock SET ahead = {ahead_us} * interval '1 us', step = {steps_us}, fixed = {fixed}")
+        # Known before it begins: nobody may stamp by the old rule after the new one was in force.
+        while node.value(f"WITH n AS (INSERT INTO test.clock VALUES (clock_timestamp() + interval '20 ms', {ahead_us} * interval '1 us', {steps_us}, {fixed})"
+                         " RETURNING since) SELECT 1 FROM n") and node.value("SELECT max(since) < clock_timestamp() FROM test.clock") == "t":
+            pass
+        until(lambda: node.value("SELECT max(since) < clock_timestamp() FROM test.clock") == "t", "the clock has changed")
         if ahead_us == 0 and fixed_us is None:  # right again: as if it had never announced anything from the future
             node.run("UPDATE wildcam.mesh SET announced = 0")
 

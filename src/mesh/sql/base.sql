@@ -107,14 +107,15 @@ RETURN v & 255 = {{me}}
   AND v >= (pg_catalog.date_part('epoch', pg_catalog.transaction_timestamp()) * 1000000)::bigint << 8
   AND (above IS NULL OR v > above);
 
--- stamp is inlined where it is used: it must stay one expression that names `last` once.
+-- stamp is inlined where it is used: it must stay one expression that names `last` once. Multiplied, not shifted: what
+-- a client's own version makes too great is an error, not a negative one.
 CREATE OR REPLACE FUNCTION wildcam.allow() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $wildcam$
 BEGIN
   UPDATE wildcam.mesh SET refused = NULL WHERE refused IS NOT NULL;
   CREATE OR REPLACE FUNCTION wildcam.stamp(last bigint) RETURNS bigint
   LANGUAGE sql VOLATILE
-  RETURN GREATEST((date_part('epoch', clock_timestamp()) * 1000000)::bigint, (last >> 8) + 1) << 8 | {{me}};
+  RETURN GREATEST((date_part('epoch', clock_timestamp()) * 1000000)::bigint, (last >> 8) + 1) * 256 + {{me}};
 END $wildcam$;
 
 -- Kept over restarts and over an update of this SQL, until allow().
@@ -150,6 +151,22 @@ BEGIN
       EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %I::%s', target, names[i], types[i], names[i], types[i]);
     END IF;
   END LOOP;
+END $wildcam$;
+
+-- A key or unique value has changed. The triggers that follow it fire only for statements that name its columns,
+-- if there was no BEFORE UPDATE trigger when they were made: one that is newer can change them behind the statement.
+CREATE OR REPLACE FUNCTION wildcam.followed(target oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $wildcam$
+DECLARE
+  newer name := (SELECT t.tgname FROM pg_trigger t WHERE t.tgrelid = target AND NOT t.tgisinternal
+    AND (t.tgtype & 19) = 19 AND t.tgname !~ '^zz_wildcam_' ORDER BY t.oid DESC LIMIT 1);
+BEGIN
+  IF newer IS NOT NULL AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = target
+      AND t.tgname = 'zz_wildcam_key_old' AND array_length(t.tgattr::int2[], 1) > 0) THEN
+    RAISE EXCEPTION 'trigger % of % is newer than the federation''s: its changes of keys would not be followed', newer, target::regclass
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = 'wildcam-rows serve takes it in when it looks next; at once: wildcam rows init.';
+  END IF;
 END $wildcam$;
 
 CREATE OR REPLACE FUNCTION wildcam.no_truncate() RETURNS trigger LANGUAGE plpgsql AS $wildcam$

@@ -14,6 +14,7 @@ DROP TABLE IF EXISTS wildcam.tombstone_{{n}};
 DROP TABLE IF EXISTS wildcam.parked_{{n}};
 DROP FUNCTION IF EXISTS wildcam.update_{{n}}();
 DROP FUNCTION IF EXISTS wildcam.insert_{{n}}();
+DROP FUNCTION IF EXISTS wildcam.fresh_{{n}}({{table}});
 DROP FUNCTION IF EXISTS wildcam.delete_{{n}}();
 DROP FUNCTION IF EXISTS wildcam.apply_{{n}}();
 DROP FUNCTION IF EXISTS wildcam.guarded_{{n}}();

@@ -24,7 +24,23 @@ BEGIN
   NEW._v := wildcam.stamp(GREATEST(OLD._v, NEW._v));
   INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})
     SELECT NEW._v, OLD._v, {{me}}, 'U', {{columns NEW}} WHERE {{same_key OLD NEW}};
+  IF NOT FOUND{{or_unique_moved}} THEN
+    PERFORM wildcam.followed(TG_RELID);
+  END IF;
   RETURN NEW;
+END $wildcam$;
+
+-- The snapshot of a whole transaction may be older than the key's tombstone (or parked row), which must be known: a
+-- row below it would stand here alone. Fails as one that cannot be serialized then.
+CREATE OR REPLACE FUNCTION wildcam.fresh_{{n}}(r {{table}}) RETURNS void
+LANGUAGE plpgsql SET search_path = {{path}} AS $wildcam$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO wildcam.tombstone_{{n}} AS d ({{stored_key}}, v) VALUES ({{key r}}, 0) ON CONFLICT ({{stored_key}}) DO NOTHING;
+  IF FOUND THEN
+    DELETE FROM wildcam.tombstone_{{n}} d WHERE {{same_key d r}} AND d.v = 0;
+  END IF;
+  {{fresh_parked}}
 END $wildcam$;
 
 -- A row that takes a key: above its tombstone (and a parked row of that key, which it replaces). It may also come
@@ -39,11 +55,21 @@ BEGIN
   IF wildcam.is_merging() THEN
     RETURN NULL;
   END IF;
+  IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
+    PERFORM wildcam.fresh_{{n}}(NEW);
+  END IF;
   {{take_parked}}
   SELECT d.v INTO above FROM wildcam.tombstone_{{n}} d WHERE {{same_key d NEW}};
   {{take_above}}
   IF NOT wildcam.is_own(NEW._v, above) THEN
     UPDATE {{table}} x SET _v = GREATEST(w.above, x._v) WHERE {{same_key x NEW}}; -- stamps again, and journals
+    IF NOT FOUND THEN
+      PERFORM 1 FROM {{table}} x WHERE {{same_key x NEW}};
+      IF FOUND THEN
+        RAISE EXCEPTION 'a trigger of {{table_text}} forbids to stamp a row that takes the key of a deleted one'
+          USING ERRCODE = 'triggered_action_exception', HINT = 'Let its BEFORE UPDATE triggers pass updates of _v alone.';
+      END IF;
+    END IF;
     RETURN NULL;
   END IF;
   INSERT INTO wildcam.journal_{{n}} (v, pv, origin, op, {{stored}})

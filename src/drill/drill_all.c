@@ -50,7 +50,10 @@ static int check_names(const char *option, const char *list, Error *reterr)
 static void add_number(Buf *out, double value)
 {
     if (value < 0)
-        buf_printf(out, " %8s", value == FIGURE_NEVER ? "never" : "-");
+        buf_printf(out, " %8s",
+                   value == FIGURE_NEVER        ? "never"
+                   : value == FIGURE_UNMEASURED ? "?"
+                                                : "-");
     else
         buf_printf(out, " %8.0f", value);
 }

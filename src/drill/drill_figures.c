@@ -9,38 +9,59 @@ static double ms(int64_t ns)
     return (double)ns / 1e6;
 }
 
+static int64_t ns(double ms)
+{
+    return (int64_t)(ms * NS_PER_MS);
+}
+
 static double get_rto(const DrillReport *report, const DrillScope *scope)
 {
     return report->rto_plan_ms;
 }
 
+static uint64_t all_requests(const DrillScope *scope)
+{
+    return scope->surviving.requests + scope->dead.requests;
+}
+
+// Without a request none failed and none was slow: nothing that a limit could be held against.
+static double of_all(const DrillScope *scope, double value)
+{
+    return all_requests(scope) > 0 ? value : FIGURE_UNMEASURED;
+}
+
+static double of_surviving(const DrillScope *scope, double value)
+{
+    return scope->surviving.requests > 0 ? value : FIGURE_UNMEASURED;
+}
+
 static double get_failover(const DrillReport *report, const DrillScope *scope)
 {
-    if (report->rto_plan_ms < 0)
-        return report->rto_plan_ms;
+    if (report->rto_plan_ms < 0 || scope->surviving.requests == 0)
+        return of_surviving(scope, report->rto_plan_ms);
     return report->rto_edge_ms > report->rto_plan_ms ? report->rto_edge_ms : report->rto_plan_ms;
 }
 
 static double get_availability(const DrillReport *report, const DrillScope *scope)
 {
-    uint64_t requests = scope->surviving.requests + scope->dead.requests;
-    uint64_t failed = scope->surviving.failed + scope->dead.failed;
-    return requests > 0 ? 100.0 * (double)(requests - failed) / (double)requests : FIGURE_NONE;
+    uint64_t requests = all_requests(scope), failed = scope->surviving.failed + scope->dead.failed;
+    return requests > 0 ? 100.0 * (double)(requests - failed) / (double)requests
+                        : FIGURE_UNMEASURED;
 }
 
 static double get_worst(const DrillReport *report, const DrillScope *scope)
 {
-    return ms(scope->surviving.worst_ns);
+    return of_surviving(scope, ms(scope->surviving.worst_ns));
 }
 
 static double get_worst_busy(const DrillReport *report, const DrillScope *scope)
 {
-    return report->busy_targets ? ms(scope->surviving.worst_ns) : FIGURE_NONE;
+    return report->busy_targets ? get_worst(report, scope) : FIGURE_NONE;
 }
 
 static double get_first_try(const DrillReport *report, const DrillScope *scope)
 {
-    return (double)scope->surviving.failed_first_try_idempotent;
+    return of_surviving(scope, (double)scope->surviving.failed_first_try_idempotent);
 }
 
 static double get_first_try_busy(const DrillReport *report, const DrillScope *scope)
@@ -52,47 +73,60 @@ static double get_first_try_busy(const DrillReport *report, const DrillScope *sc
 static double get_quiet(const DrillReport *report, const DrillScope *scope)
 {
     Mono last = scope->surviving.last_failed_first_try;
-    return last.ns > scope->begin.ns ? ms(mono_since(last, scope->begin)) : 0;
+    return of_surviving(scope, last.ns > scope->begin.ns ? ms(mono_since(last, scope->begin)) : 0);
 }
 
 static double get_failed(const DrillReport *report, const DrillScope *scope)
 {
-    return (double)(scope->surviving.failed_idempotent + scope->dead.failed_idempotent);
+    return of_all(scope,
+                  (double)(scope->surviving.failed_idempotent + scope->dead.failed_idempotent));
 }
 
 static double get_failed_surviving(const DrillReport *report, const DrillScope *scope)
 {
-    return (double)scope->surviving.failed_idempotent;
+    return of_surviving(scope, (double)scope->surviving.failed_idempotent);
 }
 
 static double get_failed_all(const DrillReport *report, const DrillScope *scope)
 {
-    return (double)(scope->surviving.failed + scope->dead.failed);
+    return of_all(scope, (double)(scope->surviving.failed + scope->dead.failed));
+}
+
+// Writes that nobody made cannot get lost.
+static double of_writes(const DrillReport *report, double value)
+{
+    return report->acknowledged > 0 ? value : FIGURE_UNMEASURED;
 }
 
 static double get_duplicated(const DrillReport *report, const DrillScope *scope)
 {
-    return report->duplicated_writes;
+    return of_writes(report, report->duplicated_writes);
 }
 
 static double get_lost(const DrillReport *report, const DrillScope *scope)
 {
-    return report->lost_after_heal;
+    return of_writes(report, report->lost_after_heal);
+}
+
+// More than was kept: what is missing may be what was looked for.
+static double of_plans(const DrillReport *report, double value)
+{
+    return report->plans_lost ? FIGURE_UNMEASURED : value;
 }
 
 static double get_wrong(const DrillReport *report, const DrillScope *scope)
 {
-    return scope->wrong_verdicts;
+    return of_plans(report, scope->wrong_verdicts);
 }
 
 static double get_taken_down(const DrillReport *report, const DrillScope *scope)
 {
-    return scope->taken_down;
+    return of_plans(report, scope->taken_down);
 }
 
 static double get_apart(const DrillReport *report, const DrillScope *scope)
 {
-    return report->max_apart_ms;
+    return of_plans(report, report->max_apart_ms);
 }
 
 static double get_intents(const DrillReport *report, const DrillScope *scope)
@@ -102,20 +136,23 @@ static double get_intents(const DrillReport *report, const DrillScope *scope)
 
 static double get_verdicts(const DrillReport *report, const DrillScope *scope)
 {
-    return report->verdicts_agree_ms;
+    return of_plans(report, report->verdicts_agree_ms);
 }
 
 static double get_holds(const DrillReport *report, const DrillScope *scope)
 {
-    return report->n_holds;
+    return of_plans(report, report->n_holds);
 }
 
+// One hold is neither longer nor shorter than the last.
 static double get_short_holds(const DrillReport *report, const DrillScope *scope)
 {
     uint32_t n = 0;
+    if (report->n_holds < 2)
+        return FIGURE_NONE;
     for (uint32_t i = 1; i < report->n_holds; i++)
         n += report->holds_ms[i] <= report->holds_ms[i - 1];
-    return n;
+    return of_plans(report, n);
 }
 
 static double get_class_gone(const DrillReport *report, const DrillScope *scope)
@@ -150,7 +187,7 @@ static double get_converged(const DrillReport *report, const DrillScope *scope)
 
 static double get_rows_differ(const DrillReport *report, const DrillScope *scope)
 {
-    return report->rows_differ;
+    return report->rows_differ >= 0 ? of_writes(report, report->rows_differ) : report->rows_differ;
 }
 
 static double get_replaced(const DrillReport *report, const DrillScope *scope)
@@ -213,6 +250,10 @@ static void judge(Judgement *judgement, DrillFigure figure, double limit, const 
 {
     const DrillReport *report = judgement->report;
     double value = FIGURES[figure].get(report, scope);
+    // A phase that ends before the limit would hold it whatever happens.
+    if (figure == FIGURE_QUIET && value <= limit &&
+        mono_since(scope->end, scope->begin) <= ns(limit))
+        value = FIGURE_UNMEASURED;
     if (value == FIGURE_NONE) {
         buf_printf(judgement->missing, "%s%s", judgement->missing->len > 0 ? " " : "",
                    FIGURES[figure].name);
@@ -221,12 +262,12 @@ static void judge(Judgement *judgement, DrillFigure figure, double limit, const 
     ASSERT(judgement->n < DRILL_OBJECTIVES);
     DrillObjective *objective = &judgement->list[judgement->n++];
     bool at_least = FIGURES[figure].at_least;
-    *objective = (DrillObjective){.unit = FIGURES[figure].unit,
-                                  .limit = limit,
-                                  .value = value,
-                                  .at_least = at_least,
-                                  .held = value != FIGURE_NEVER &&
-                                          (at_least ? value >= limit : value <= limit)};
+    *objective =
+        (DrillObjective){.unit = FIGURES[figure].unit,
+                         .limit = limit,
+                         .value = value,
+                         .at_least = at_least,
+                         .held = value >= 0 && (at_least ? value >= limit : value <= limit)};
     (void)snprintf(objective->name, sizeof objective->name, "%s%s%s",
                    scope == &report->whole ? "" : scope->name, scope == &report->whole ? "" : ".",
                    FIGURES[figure].name);

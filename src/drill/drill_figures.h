@@ -8,15 +8,15 @@
 struct DrillObjective {
     char name[96]; // "worst_request", "4%.taken_down"
     const char *unit;
-    double limit, value; // FIGURE_NEVER: what was waited for did not happen
+    double limit, value; // or FIGURE_NEVER, FIGURE_UNMEASURED
     bool at_least;       // the value must not be below the limit; else not above it
     bool held;
 };
 
 #define DRILL_OBJECTIVES 32
 
-// Those that can be judged; a figure that nothing measured is left out and named in *ret_missing
-// ("rpo ...", separated by spaces).
+// A figure that does not apply here is left out and named in *ret_missing ("rpo ...", separated by
+// spaces). One that does and was not measured does not hold.
 uint32_t drill_objectives(const DrillReport *report, const DrillRow *row,
                           const ConfObjectives *limits,
                           DrillObjective ret_objectives[DRILL_OBJECTIVES], Buf *ret_missing);

@@ -136,8 +136,9 @@ static void measure_plan_times(Drill *drill)
 {
     if (!asks_to_turn_away(drill->row))
         return;
-    drill->report->rto_plan_ms = FIGURE_NEVER;
-    if (!drill_all_away(drill))
+    // Nobody can turn away from what no plan had in front.
+    drill->report->rto_plan_ms = drill->was_in_front ? FIGURE_NEVER : FIGURE_UNMEASURED;
+    if (!drill->was_in_front || !drill_all_away(drill))
         return;
     Mono last = drill->away_since;
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
@@ -201,6 +202,7 @@ static void measure_verdicts(Drill *drill)
             report->holds_ms[report->n_holds++] =
                 (double)mono_since(episode->end, episode->begin) / 1e6;
     }
+    report->plans_lost = drill->timeline.full || n == TIMELINE_EPISODES;
     report->max_apart_ms = (double)timeline_apart_ns(&drill->timeline, drill_able_agents(drill),
                                                      drill->fault, report->whole.end) /
                            1e6;
@@ -226,21 +228,27 @@ static void measure_classes(Drill *drill)
     if (classes == 0)
         return;
     drill->report->class_gone_ms = classes_ms(drill, drill_able_agents(drill), 0, drill->fault);
+    // What never was gone cannot come back.
     drill->report->class_back_ms =
-        classes_ms(drill, drill_all_regions(drill), classes, drill->healed);
+        drill->report->class_gone_ms == FIGURE_NEVER
+            ? FIGURE_UNMEASURED
+            : classes_ms(drill, drill_all_regions(drill), classes, drill->healed);
 }
 
 static void measure_load(Drill *drill)
 {
-    double peak = FIGURE_NONE;
+    uint64_t survivors = drill_all_regions(drill) & ~drill_dead_edges(drill);
+    double peak = 0;
     for (uint32_t i = 0; i < drill->model->n_regions; i++) {
         double capacity =
             drill->capacity_rps > 0 ? drill->capacity_rps : drill->model->regions[i].capacity_rps;
         double ppm = PPM_ONE * drill->load.peak_rps[i] / capacity;
-        if ((drill_dead_edges(drill) >> i & 1) == 0 && ppm > peak)
+        if ((survivors >> i & 1) != 0 && ppm > peak)
             peak = ppm;
     }
-    drill->report->capacity_peak_ppm = peak;
+    // The fullest one may be one that nobody saw.
+    bool all_seen = (survivors & ~drill->load.measured) == 0;
+    drill->report->capacity_peak_ppm = all_seen && peak > 0 ? peak : FIGURE_UNMEASURED;
 }
 
 void drill_read_counters(const Drill *drill, EdgeCounters *counters)

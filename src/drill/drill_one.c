@@ -57,6 +57,7 @@ int drill_one(const DrillOptions *options, DrillResult **ret_result, Error *rete
     held.lock = locked;
     if ((r = drill_run(&held, &result->report, reterr)) < 0)
         return error_wrap(reterr, r, "drill '%s'", options->row->name);
+    result->report.target = options->target; // `held` ends here
     result->n_objectives =
         drill_objectives(&result->report, options->row, &options->conf->objectives,
                          result->objectives, &result->missing);

@@ -81,17 +81,24 @@ static void begin_scope(Drill *drill, Mono now)
         drill->fault = now;
     if (running(drill)->until == UNTIL_AWAY)
         drill->away_since = now;
+    for (uint32_t i = 0; i < drill->model->n_regions; i++)
+        drill->was_in_front |=
+            (drill_able_agents(drill) >> i & 1) != 0 && drill->sights[i].in_front;
 }
 
 // What survivors lack now is what a loss for good would cost.
 static int measure_loss(Drill *drill)
 {
     DrillReport *report = drill->report;
-    uint64_t survivors = drill_all_regions(drill) & ~drill->options->regions, ignored;
+    uint64_t survivors = drill_all_regions(drill) & ~drill->options->regions, acknowledged;
     Wall oldest;
-    int r = drill_count_lost(drill, survivors, &report->lost_now, &ignored, &oldest);
+    int r = drill_count_lost(drill, survivors, &report->lost_now, &acknowledged, &oldest);
     if (r < 0)
         return r;
+    if (acknowledged == 0) {
+        report->rpo_ms = FIGURE_UNMEASURED;
+        return 0;
+    }
     Wall fault = {clock_wall().ns - mono_since(clock_mono(), drill->fault)};
     report->rpo_ms =
         report->lost_now > 0 && oldest.ns < fault.ns ? (double)(fault.ns - oldest.ns) / 1e6 : 0;

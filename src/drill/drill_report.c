@@ -154,6 +154,8 @@ static void put_objectives(Buf *out, const DrillObjective *objectives, uint32_t 
                    objectives[i].name, objectives[i].unit);
         put_number(out, objectives[i].limit);
         put_figure(out, "value", objectives[i].value);
+        buf_printf(out, ",\"measured\":%s",
+                   objectives[i].value == FIGURE_UNMEASURED ? "false" : "true");
         buf_printf(out, ",\"held\":%s}", objectives[i].held ? "true" : "false");
     }
     buf_add_char(out, ']');

@@ -8,8 +8,9 @@
 #include "edge_counters.h"
 #include "stats.h"
 
-#define FIGURE_NONE (-1.0)  // not measured: null, and not judged
-#define FIGURE_NEVER (-2.0) // what it waits for did not happen: null, and missed
+#define FIGURE_NONE (-1.0)       // does not apply: null, and not judged
+#define FIGURE_NEVER (-2.0)      // what it waits for did not happen: null, and missed
+#define FIGURE_UNMEASURED (-3.0) // it applies, and nothing measured it: null, and missed
 
 #define DRILL_FAILURES 20 // listed in a report
 #define DRILL_HOLDS 64
@@ -64,6 +65,7 @@ typedef struct DrillReport {
     double capacity_peak_ppm;                   // of the fullest survivor
     double config_back_ms;                      // until a bad configuration was taken back
     double programs_replaced;
+    bool plans_lost;   // the timeline was too short for what plans said
     bool busy_targets; // each replica had more requests than a stall needs to be seen
 } DrillReport;
 

@@ -28,6 +28,7 @@
 #define EQUAL_MAX_NS (15 * NS_PER_S)
 #define LOOK_NS (50 * NS_PER_MS)
 #define SAME_ROWS 100
+#define TABLES_MAX_NS (5 * NS_PER_S)
 
 typedef struct RowsQuestion {
     const DrillOptions *options;
@@ -71,7 +72,8 @@ static RowsState look(Mesh *mesh, const char *sql, const char *param)
     if (answers == NULL)
         return ROWS_NOT_YET;
     (void)mesh_reconnect(mesh);
-    bool all = mesh_each(mesh, sql, 1, &param, answers) == 0, federated = true;
+    int n = param != NULL ? 1 : 0;
+    bool all = mesh_each(mesh, sql, n, &param, answers) == 0, federated = true;
     for (uint32_t i = 0; i < mesh->n; i++) {
         const PGresult *result = answers[i].result;
         if (result != NULL && PQntuples(result) == 1)
@@ -96,15 +98,43 @@ static int await_watermarks(const void *context, int out)
     Error err CLEANUP(error_done) = ERROR_INIT;
     Mesh *mesh = open_mesh(question, &err);
     RowsState state = ROWS_NOT_YET;
-    while (mesh != NULL && (state = look(mesh, SQL, question->param)) == ROWS_NOT_YET &&
+    while (mesh != NULL && (state = look(mesh, SQL, question->param)) != ROWS_HOLDS &&
            clock_mono().ns < end.ns)
         pause_look();
     (void)mesh_free(mesh);
-    return tell(out, state == ROWS_HOLDS ? "converged" : state == ROWS_NOT_YET ? "late" : "none");
+    return tell(out, state == ROWS_HOLDS ? "converged" : "late");
+}
+
+static int await_tables(const void *context, int out)
+{
+    static const char SQL[] = "SELECT count(*) >= 0 FROM wildcam.node";
+    const RowsQuestion *question = context;
+    Mono end = mono_add(clock_mono(), question->most_ns);
+    Error err CLEANUP(error_done) = ERROR_INIT;
+    Mesh *mesh = open_mesh(question, &err);
+    RowsState state = ROWS_NOT_YET;
+    while (mesh != NULL && (state = look(mesh, SQL, NULL)) == ROWS_NOT_YET &&
+           clock_mono().ns < end.ns)
+        pause_look();
+    (void)mesh_free(mesh);
+    return tell(out, state == ROWS_NOT_FEDERATED ? "none" : "there");
+}
+
+int drill_note_federated(Drill *drill)
+{
+    const RowsQuestion question = {drill->options, drill->model, NULL, 0, TABLES_MAX_NS};
+    Buf answer CLEANUP(buf_done) = BUF_INIT(0);
+    int code = 0;
+    int r =
+        drill_task(drill, await_tables, &question, TABLES_MAX_NS + 10 * NS_PER_S, &code, &answer);
+    drill->federated = strcmp(buf_text(&answer), "none") != 0;
+    return r;
 }
 
 int drill_wait_converged(Drill *drill)
 {
+    if (!drill->federated)
+        return 0;
     char when[32];
     int64_t ago_ns = mono_since(clock_mono(), drill->healed);
     (void)snprintf(when, sizeof when, "%.6f", (double)(clock_wall().ns - ago_ns) / 1e9);
@@ -117,11 +147,9 @@ int drill_wait_converged(Drill *drill)
                        &answer);
     if (r < 0)
         return r;
-    if (strcmp(buf_text(&answer), "converged") == 0)
-        drill->report->converged_ms = (double)mono_since(clock_mono(), drill->healed) / 1e6;
-    else
-        drill->report->converged_ms =
-            strcmp(buf_text(&answer), "none") == 0 ? FIGURE_NONE : FIGURE_NEVER;
+    drill->report->converged_ms = strcmp(buf_text(&answer), "converged") == 0
+                                      ? (double)mono_since(clock_mono(), drill->healed) / 1e6
+                                      : FIGURE_NEVER;
     return 0;
 }
 

@@ -7,6 +7,9 @@
 
 struct Drill;
 
+// Notes whether the databases are federated, before anything is broken: one that lost its database
+// does not know it any more. Who does not answer counts as federated.
+int drill_note_federated(struct Drill *drill) MUST_CHECK;
 // Waits until every region has applied everything that was committed anywhere before the fault
 // ended: report.converged_ms. FIGURE_NONE: the databases are not federated; FIGURE_NEVER: not in
 // time.

@@ -61,7 +61,7 @@ static int prepare(Drill *drill)
     const DrillOptions *options = drill->options;
     const FaultOptions fault_options = {options->dir, options->conf, options->ask, options->lock};
     int r = reset_flaps(drill, "before");
-    if (r < 0 || (r = settle(drill)) < 0)
+    if (r < 0 || (r = settle(drill)) < 0 || (r = drill_note_federated(drill)) < 0)
         return r;
     if ((r = undo_new(options->dir, drill->model, options->ask, &drill->undo, drill->reterr)) < 0 ||
         (r = fault_keeper_new(&fault_options, &drill->keeper, drill->reterr)) < 0 ||

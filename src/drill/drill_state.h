@@ -36,6 +36,7 @@ typedef struct Drill {
     PlanSight sights[PLAN_WATCH_REGIONS];
     Timeline timeline;
     Mono away[PLAN_WATCH_REGIONS]; // when the plan had turned away; 0: not yet
+    bool was_in_front;             // the target, in a surviving plan, when a phase began
     Mono away_since;               // plans are asked to turn away from this moment on; 0: not asked
     LoadWatch load;
     EdgeCounters before, after;
@@ -46,6 +47,7 @@ typedef struct Drill {
     char rate[16];                // of the cameras, when a drill chooses it
     uint32_t capacity_rps;        // of each region, when a drill lowered it; 0: as in fleet.yaml
     uint32_t n_wishes, n_replaced;
+    bool federated; // the databases, before anything was broken
     Mono pushed, config_back;
     Error *reterr;
 } Drill;

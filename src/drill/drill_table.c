@@ -162,8 +162,8 @@ const DrillRow DRILLS[] = {
      .fleet_limits = ALL_SERVED,
      .phases = {{.name = "full", .faults = {BREAK(FAULT_DISK_FULL)}, .until = UNTIL_CLASS}},
      .n_phases = 1,
-     // The database works on in what it has: how long depends on how much is written.
-     .limits = {{FIGURE_CLASS_GONE, 30000, 0}, {FIGURE_TAKEN_DOWN, 0, 0}, {FIGURE_WRONG, 0, 0}}},
+     // It panics, tries to recover and leaves: more than database-down, at any load.
+     .limits = {{FIGURE_CLASS_GONE, 10000, 0}, {FIGURE_TAKEN_DOWN, 0, 0}, {FIGURE_WRONG, 0, 0}}},
     {.name = "clock-jump",
      .usage = "--region REGION",
      .help = "the clock of a region's agent jumps ten minutes ahead",

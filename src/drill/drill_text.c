@@ -17,6 +17,8 @@ static void put_number(Buf *out, double value)
 {
     if (value == FIGURE_NEVER)
         buf_add_text(out, "never");
+    else if (value == FIGURE_UNMEASURED)
+        buf_add_text(out, "not measured");
     else if (value == (double)(int64_t)value)
         buf_printf(out, "%" PRId64, (int64_t)value);
     else
@@ -27,6 +29,8 @@ static void text_figure(Buf *out, const char *what, double value, const char *un
 {
     if (value == FIGURE_NEVER)
         buf_printf(out, "  %-38s never\n", what);
+    else if (value == FIGURE_UNMEASURED)
+        buf_printf(out, "  %-38s not measured\n", what);
     else if (value >= 0)
         buf_printf(out, "  %-38s %.0f%s%s\n", what, value, unit[0] != '\0' ? " " : "", unit);
 }
@@ -102,7 +106,10 @@ static void text_figures(Buf *out, const DrillReport *report)
     text_figure(out, "wishes the same everywhere after", report->intents_agree_ms, "ms");
     text_figure(out, "verdicts the same everywhere after", report->verdicts_agree_ms, "ms");
     text_figure(out, "plans differed for at most", report->max_apart_ms, "ms");
-    text_figure(out, "fullest survivor, of its capacity", report->capacity_peak_ppm / 1e4, "%");
+    text_figure(out, "fullest survivor, of its capacity",
+                report->capacity_peak_ppm < 0 ? report->capacity_peak_ppm
+                                              : report->capacity_peak_ppm / 1e4,
+                "%");
     text_figure(out, "bad configuration taken back after", report->config_back_ms, "ms");
     text_figure(out, "programs replaced", report->programs_replaced, "");
     text_figure(out, "everything back after", report->recovered_ms, "ms");

@@ -10,7 +10,17 @@ void load_watch_begin(LoadWatch *load)
 {
     load->on = true;
     load->n = 0;
+    load->measured = 0;
     memset(load->peak_rps, 0, sizeof load->peak_rps);
+}
+
+static bool has_workers(const EdgeCounters *counters, uint32_t region)
+{
+    for (uint32_t i = 0; i < counters->n; i++) {
+        if (counters->items[i].region == region)
+            return true;
+    }
+    return false;
 }
 
 void load_watch_add(LoadWatch *load, Mono at, const EdgeCounters *counters)
@@ -26,6 +36,9 @@ void load_watch_add(LoadWatch *load, Mono at, const EdgeCounters *counters)
         return;
     double seconds = (double)mono_since(at, load->at[0]) / 1e9;
     for (uint32_t i = 0; i < load->model->n_regions && i < LOAD_WATCH_REGIONS; i++) {
+        if (!has_workers(&load->samples[0], i) || !has_workers(counters, i))
+            continue;
+        load->measured |= UINT64_C(1) << i;
         EdgeCounts counts = edge_counters_between(&load->samples[0], counters, UINT64_C(1) << i);
         double rps = (double)counts.served / seconds;
         if (rps > load->peak_rps[i])

@@ -17,6 +17,7 @@ typedef struct LoadWatch {
     Mono at[LOAD_WATCH_SAMPLES];
     EdgeCounters samples[LOAD_WATCH_SAMPLES];
     double peak_rps[LOAD_WATCH_REGIONS]; // since it was switched on
+    uint64_t measured; // regions that were seen for that long; others have no peak
 } LoadWatch;
 
 void load_watch_begin(LoadWatch *load);

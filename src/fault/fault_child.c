@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +16,9 @@
 #include <unistd.h>
 
 #include "files.h"
+
+#define END_LOOKS 100
+#define END_LOOK_MS 10
 
 static void reset_signals(void)
 {
@@ -81,6 +85,13 @@ bool fault_child_lives(FaultChild *child)
     if (child->pid > 0 && waitpid(child->pid, NULL, WNOHANG) != 0)
         child->pid = 0;
     return child->pid > 0;
+}
+
+bool fault_child_ended(FaultChild *child)
+{
+    for (int i = 0; i < END_LOOKS && fault_child_lives(child); i++)
+        (void)poll(NULL, 0, END_LOOK_MS);
+    return child->pid == 0;
 }
 
 void fault_child_kill(FaultChild *child)

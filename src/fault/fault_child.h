@@ -26,4 +26,7 @@ typedef struct FaultChildOptions {
 int fault_child_start(const FaultChildOptions *options, FaultChild *ret_child,
                       Error *reterr) MUST_CHECK;
 bool fault_child_lives(FaultChild *child); // reaps it when it has ended
-void fault_child_kill(FaultChild *child);  // SIGKILL, reaped, descriptors closed; forgiving
+// For one that hung up: a process that dies closes its descriptors some moments before it can be
+// reaped, so this waits up to a second for its end.
+bool fault_child_ended(FaultChild *child);
+void fault_child_kill(FaultChild *child); // SIGKILL, reaped, descriptors closed; forgiving

@@ -12,6 +12,7 @@
 
 #include "alloc.h"
 #include "fault_disk_place.h"
+#include "fault_disk_wal.h"
 #include "fault_init.h"
 #include "fault_processes.h"
 #include "files.h"
@@ -200,16 +201,24 @@ static int for_places(FaultHeld *held, int (*action)(const DiskPlace *place, Err
 
 static int disk_begin(FaultHeld *held, Error *reterr)
 {
-    return for_places(held, disk_place_fill, reterr);
+    int r = for_places(held, disk_place_fill, reterr);
+    for (uint32_t i = 0; r == 0 && i < held->options->conf->model.n_regions; i++)
+        if (fault_has(held->fault.a, i))
+            r = fault_disk_wal_use_up(held, i, reterr);
+    // What it removed on its way out makes no room.
+    return r < 0 ? r : for_places(held, disk_place_fill, reterr);
 }
 
+// Whatever the database gives back meanwhile is taken again: a full disk stays full.
 static void disk_look(FaultHeld *held)
 {
     const Disk *disk = held->own;
-    for (uint32_t i = 0; i < ARRAY_SIZE(disk->regions); i++)
-        if (disk->regions[i].place.fd >= 0 && !disk_place_full(&disk->regions[i].place))
+    for (uint32_t i = 0; i < ARRAY_SIZE(disk->regions); i++) {
+        const DiskPlace *place = &disk->regions[i].place;
+        if (place->fd >= 0 && (!disk_place_full(place) || disk_place_fill(place, NULL) < 0))
             fault_lost(held, "the small disk of region '%s' is not there or its ballast has gone",
                        fault_region_name(held, i));
+    }
 }
 
 static int disk_end(FaultHeld *held, Error *reterr)

@@ -341,16 +341,22 @@ static void relay_look(FaultHeld *held)
         fault_lost(held, "nft has ended, and the kernel has removed its rules");
 }
 
-// A relay that has ended breaks nothing any more; undo cleans up behind it.
+// A child that is just dying still lives for a look, so each is asked: by an answer it shows that
+// it was there until now. A relay that has ended breaks nothing any more; undo cleans up behind it.
 static int relay_end(FaultHeld *held, Error *reterr)
 {
     Relays *relays = held->own;
     int r = tell_value(held, 0, reterr);
-    if (r < 0 && !fault_child_lives(&relays->relay)) {
+    if (r < 0 && r != ERROR_TIMEOUT && fault_child_ended(&relays->relay)) {
         fault_lost(held, "the relay has ended");
         error_done(reterr);
         r = 0;
     }
+    int asked = relays->table ? fault_nft_run(held, &relays->nft, "", NULL) : 0;
+    if (asked < 0 && asked != ERROR_TIMEOUT)
+        fault_lost(held, "nft has ended, and the kernel has removed its rules");
+    if (asked < 0) // one that is out of step is of no use either
+        fault_nft_kill(&relays->nft);
     return r;
 }
 

@@ -57,6 +57,10 @@ class Fault:
         """(pid, name) of the keeper and what it runs."""
         return children_of(self.process.pid)
 
+    def kill_child(self, name):
+        """SIGKILL of one of the keeper's children. Returns when it has ended."""
+        kill(self.child(name), name)
+
     def kill_asker(self):
         """SIGKILL of the one who asked; the keeper heals and ends. Returns when it has ended."""
         below = self.below()
@@ -66,11 +70,21 @@ class Fault:
         until(lambda: not any(alive(pid, name) for pid, name in below), "the keeper has healed and ended", 60)
 
     def kill_keeper(self):
-        """SIGKILL of the keeper: what the kernel does not heal stays broken."""
-        for pid, name in self.below():
-            if name == "wildcam-keeper":
-                os.kill(pid, signal.SIGKILL)
+        """SIGKILL of the keeper: what the kernel does not heal stays broken. Its children die with it."""
+        below = self.below()
+        kill(self.child("wildcam-keeper"), "wildcam-keeper")
         assert self.process.wait(timeout=60) == 1
+        until(lambda: not any(alive(pid, name) for pid, name in below), "its children have died", 10)
+
+    def kill_all(self):
+        """SIGKILL of the keeper, its children and the one who asked, in this order. Returns when all have ended."""
+        below = sorted(self.below(), key=lambda item: item[1] != "wildcam-keeper")
+        for pid, _ in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        until(lambda: not any(alive(pid, name) for pid, name in below), "nothing of it is left running", 10)
 
 
 @contextlib.contextmanager
@@ -97,6 +111,12 @@ def children_of(pid):
                 found.append((child, pathlib.Path(f"/proc/{child}/comm").read_text().strip()))
                 fresh.append(child)
     return found
+
+
+def kill(pid, name):
+    """SIGKILL. The kernel ends a process some time after that; this returns when it has."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid, name), f"{name} ({pid}) has ended", 10)
 
 
 def alive(pid, name):

@@ -283,7 +283,7 @@ def test_a_full_disk_is_full_and_loses_nothing(fleet):
 def test_rules_that_went_with_their_owner_are_no_cut_that_lasted(fleet):
     a, b = fleet.address("us-west-2"), fleet.address("us-west1")
     with fault(fleet, "cut", "--from", "us-west-2", "--to", "us-west1") as held:
-        os.kill(held.child("nft"), signal.SIGKILL)
+        held.kill_child("nft")
         until(lambda: connects(a, b) == "yes", "the kernel has removed the rules", 5)
         held.heal_early("nft has ended")
 

@@ -2,12 +2,13 @@
 """Faults that need a relay: slow gateways, slow replicas, replicas that answer with errors. On the shared fleet: each test
 breaks one region for a moment, measures at its edge, and heals."""
 import os
-import pathlib
 import signal
 import subprocess
 import time
 
-from faultkit import children_of, fault, root_only, tables
+import pytest
+
+from faultkit import alive, fault, keeper_of, kill, root_only, tables
 from fleetkit import SANITIZED
 from waiting import until
 
@@ -65,16 +66,13 @@ def test_slow_gateway_for_connections_that_were_there_and_new_ones(fleet):
 def test_slow_gateway_heals_when_keeper_and_asker_are_killed(fleet):
     with fault(fleet, "gateway-slow", "--region", REGION, "--value", "200ms") as held:
         assert timed(fleet)[0] >= 0.6 and tables() != []
-        below = children_of(held.process.pid)
+        keeper, below = keeper_of(held), held.below()
         assert {"nft", "wildcam-relay"} <= {name for _, name in below}
-        for pid, name in below:
-            if name == "wildcam-keeper":
-                os.kill(pid, signal.SIGKILL)
+        kill(keeper, "wildcam-keeper")
         held.process.kill()
         held.process.wait()
-        until(lambda: tables() == [], "the kernel has removed the rules")
-        until(lambda: not any(pathlib.Path(f"/proc/{pid}/cmdline").exists() and pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-                              for pid, name in below), "nothing is left running")
+        until(lambda: tables(keeper) == [], "the kernel has removed the rules")
+        until(lambda: not any(alive(pid, name) for pid, name in below), "nothing is left running")
         until(lambda: timed(fleet)[1] == 200 and timed(fleet)[0] < 0.6, "it answers as before")
     fleet.wait_healthy()
 
@@ -120,7 +118,7 @@ def test_slow_replicas_and_one_that_restarts_meanwhile(fleet):
 def test_a_relay_that_ended_early_is_no_fault_that_lasted(fleet):
     before = sockets(fleet)
     with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:
-        os.kill(held.child("wildcam-relay"), signal.SIGKILL)
+        held.kill_child("wildcam-relay")
         held.heal_early("the relay has ended")
     assert sockets(fleet) == before and statuses(fleet, 3) == [200] * 3
     fleet.wait_healthy()
@@ -129,19 +127,33 @@ def test_a_relay_that_ended_early_is_no_fault_that_lasted(fleet):
 @root_only
 def test_a_slow_gateway_without_its_rules_did_not_last(fleet):
     with fault(fleet, "gateway-slow", "--region", REGION, "--value", "100ms") as held:
-        os.kill(held.child("nft"), signal.SIGKILL)
+        keeper = keeper_of(held)
+        held.kill_child("nft")
         held.heal_early("nft has ended")
-    assert tables() == []
+    assert tables(keeper) == []
+    fleet.wait_healthy()
+
+
+@root_only
+@pytest.mark.parametrize("options, child, why", [
+    (["gateway-slow", "--value", "100ms"], "nft", "nft has ended"),
+    (["gateway-slow", "--value", "100ms"], "wildcam-relay", "the relay has ended"),
+    (["cut", "--to", "westus2"], "nft", ""),
+])
+def test_a_child_that_is_just_dying_when_asked_to_heal_did_not_last(fleet, options, child, why):
+    region = ["--from", REGION] if options[0] == "cut" else ["--region", REGION]
+    with fault(fleet, *options, *region) as held:
+        keeper = keeper_of(held)
+        os.kill(held.child(child), signal.SIGKILL)  # and at once, before the kernel may have ended it:
+        held.heal_early(why)
+    assert tables(keeper) == []
     fleet.wait_healthy()
 
 
 def test_a_killed_relay_is_cleaned_up_by_the_next_keeper(fleet):
     before = sockets(fleet)
     with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-1", "--value", "100%") as held:
-        below = children_of(held.process.pid)
-        for pid, _ in sorted(below, key=lambda item: item[1] != "wildcam-keeper"):
-            os.kill(pid, signal.SIGKILL)
-        held.process.kill()
+        held.kill_all()
     if sockets(fleet) != before:  # else the relay was quicker than our signal
         assert statuses(fleet, 1) == [0]
     with fault(fleet, "replica-errors", "--region", REGION, "--program", "backend-2", "--value", "0%") as held:

@@ -42,6 +42,7 @@ static void make_report(DrillReport *report)
                             .converged_ms = FIGURE_NONE,
                             .intents_agree_ms = FIGURE_NONE,
                             .class_gone_ms = FIGURE_NONE};
+    report->acknowledged = 3000;
     report->whole.name = "";
     stats_init(&report->whole.surviving);
     stats_init(&report->whole.dead);
@@ -141,7 +142,7 @@ static void test_never(void **state)
     assert_false(plan->held);
     drill_report_json(&report, objectives, n, &json);
     assert_non_null(strstr(buf_text(&json), "\"rto_plan_ms\":null"));
-    assert_non_null(strstr(buf_text(&json), "\"value\":null,\"held\":false"));
+    assert_non_null(strstr(buf_text(&json), "\"value\":null,\"measured\":true,\"held\":false"));
     buf_done(&missing);
     buf_done(&json);
 }
@@ -167,6 +168,69 @@ static void test_phases(void **state)
     assert_false(find(objectives, n, "4%.taken_down")->held);
     assert_false(find(objectives, n, "50%.failed_idempotent")->held);
     buf_done(&missing);
+}
+
+static DrillObjective one_limit(const DrillReport *report, DrillFigure figure, double limit,
+                                uint8_t phase)
+{
+    const DrillRow row = {.limits = {{figure, limit, phase}}};
+    DrillObjective objectives[DRILL_OBJECTIVES];
+    Buf missing CLEANUP(buf_done) = BUF_INIT(0);
+    uint32_t n = drill_objectives(report, &row, &LIMITS, objectives, &missing);
+    if (n != 1)
+        fail_msg("'%s' was left out", drill_figure_name(figure));
+    return objectives[0];
+}
+
+// A limit that nothing was held against is no limit that held, whatever the figure.
+static void test_not_measured(void **state)
+{
+    static const DrillFigure FIGURES[] = {
+        FIGURE_AVAILABILITY, FIGURE_WORST,    FIGURE_FIRST_TRY,        FIGURE_FAILED,
+        FIGURE_DUPLICATED,   FIGURE_LOST,     FIGURE_WORST_BUSY,       FIGURE_FIRST_TRY_BUSY,
+        FIGURE_QUIET,        FIGURE_PLAN,     FIGURE_FAILED_SURVIVING, FIGURE_FAILED_ALL,
+        FIGURE_WRONG,        FIGURE_APART,    FIGURE_TAKEN_DOWN,       FIGURE_VERDICTS,
+        FIGURE_HOLDS,        FIGURE_CAPACITY, FIGURE_SHORT_HOLDS,      FIGURE_ROWS_DIFFER,
+        FIGURE_RPO,          FIGURE_FAILOVER, FIGURE_CLASS_BACK,
+    };
+    static DrillReport report;
+    make_report(&report);
+    // No request, no write, plans beyond what was kept, and what the measuring itself says.
+    report = (DrillReport){.name = "none", .busy_targets = true, .plans_lost = true, .n_holds = 3};
+    report.rto_plan_ms = report.rpo_ms = FIGURE_UNMEASURED;
+    report.capacity_peak_ppm = report.class_back_ms = FIGURE_UNMEASURED;
+    report.whole.name = "";
+    for (size_t i = 0; i < ARRAY_SIZE(FIGURES); i++) {
+        DrillObjective objective = one_limit(&report, FIGURES[i], 1e9, 0);
+        if (objective.held || objective.value != FIGURE_UNMEASURED)
+            fail_msg("'%s' held at %f with nothing measured", objective.name, objective.value);
+    }
+    Buf json CLEANUP(buf_done) = BUF_INIT(0), text CLEANUP(buf_done) = BUF_INIT(0);
+    DrillObjective objective = one_limit(&report, FIGURE_CAPACITY, 1100000, 0);
+    report.model = &MODEL;
+    report.target = "aws";
+    drill_report_json(&report, &objective, 1, &json);
+    assert_non_null(strstr(buf_text(&json), "\"capacity_peak_ppm\":null"));
+    assert_non_null(strstr(buf_text(&json), "\"value\":null,\"measured\":false,\"held\":false"));
+    drill_report_text(&report, &objective, 1, &text);
+    assert_non_null(strstr(buf_text(&text), "MISSED capacity_peak_ppm"));
+    assert_non_null(strstr(buf_text(&text), "not measured (at most 1100000 ppm)"));
+}
+
+// "Quiet after 15 s" says nothing about a phase of 3 s, but that it was not quiet in one of 20 s.
+static void test_quiet_needs_its_time(void **state)
+{
+    static DrillReport report;
+    make_report(&report);
+    report.phases[0].begin = (Mono){NS_PER_S};
+    add(&report.phases[0].surviving, 10, TRY_OK, TRY_OK, 2);
+    report.phases[0].end = mono_add(report.phases[0].begin, 3 * NS_PER_S);
+    assert_true(one_limit(&report, FIGURE_QUIET, 15000, 1).value == FIGURE_UNMEASURED);
+    report.phases[0].end = mono_add(report.phases[0].begin, 20 * NS_PER_S);
+    assert_true(one_limit(&report, FIGURE_QUIET, 15000, 1).held);
+    report.phases[0].surviving.last_failed_first_try = (Mono){18 * NS_PER_S};
+    assert_true(one_limit(&report, FIGURE_QUIET, 15000, 1).value == 17000);
+    assert_false(one_limit(&report, FIGURE_QUIET, 15000, 1).held);
 }
 
 static void test_holds_that_do_not_grow(void **state)
@@ -263,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_objectives),   cmocka_unit_test(test_never),
         cmocka_unit_test(test_phases),       cmocka_unit_test(test_holds_that_do_not_grow),
         cmocka_unit_test(test_availability), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_not_measured), cmocka_unit_test(test_quiet_needs_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

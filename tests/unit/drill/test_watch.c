@@ -222,6 +222,26 @@ static void test_peak_load(void **state)
     }
     assert_true(load.peak_rps[0] == 300); // 600 in two seconds
     assert_true(load.peak_rps[1] == 40);
+    assert_int_equal(load.measured, 3);
+}
+
+// Two readings are no two seconds, and a region whose counters were not there was not measured.
+static void test_load_that_was_not_measured(void **state)
+{
+    static const ModelRegion REGIONS[] = {{.name = "a"}, {.name = "b"}};
+    static const Model MODEL = {.n_regions = 2, .regions = REGIONS};
+    static LoadWatch load = {.model = &MODEL};
+    static EdgeCounters counters;
+    load_watch_begin(&load);
+    for (uint32_t i = 0; i < LOAD_WATCH_SAMPLES; i++) {
+        assert_int_equal(load.measured, 0);
+        counters.n = 1;
+        counters.items[0] = worker(0, 10, 1, 0, 100UL * i);
+        load_watch_add(&load, (Mono){i * NS_PER_S}, &counters);
+    }
+    assert_int_equal(load.measured, 1);
+    load_watch_begin(&load);
+    assert_int_equal(load.measured, 0);
 }
 
 int main(void)
@@ -231,7 +251,7 @@ int main(void)
         cmocka_unit_test(test_episodes),  cmocka_unit_test(test_more_episodes_than_room),
         cmocka_unit_test(test_apart),     cmocka_unit_test(test_agreed),
         cmocka_unit_test(test_classes),   cmocka_unit_test(test_edge_counters),
-        cmocka_unit_test(test_peak_load),
+        cmocka_unit_test(test_peak_load), cmocka_unit_test(test_load_that_was_not_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,9 +81,11 @@ def measure(work, options, figures, limit=240):
 
 
 def say(text):
-    """Progress: one line on a terminal, nothing elsewhere."""
+    """Progress: one line on a terminal, one a step elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(f"  {text}", file=sys.stderr, flush=True)
 
 
 class Figures:

@@ -29,16 +29,18 @@ BUILD = pathlib.Path(os.environ.get("WILDCAM_BUILD", "build")).resolve()
 POSTGRES = pathlib.Path("/usr/lib/postgresql/15/bin")
 DATABASE, OWNER = "wildcam", "wildcam"
 LWW, INSERT_ONLY = "lww", "insert-only"
+DEADLINE = float(os.environ.get("WILDCAM_ROWS_DEADLINE", "60"))
 SETTINGS = {
     "listen_addresses": "", "wal_level": "logical", "fsync": "off", "full_page_writes": "off", "shared_buffers": "24MB", "max_connections": "60",
     "max_wal_senders": "20", "max_replication_slots": "20", "max_logical_replication_workers": "12", "max_worker_processes": "24",
     "wal_retrieve_retry_interval": "50ms", "wal_receiver_status_interval": "1s", "deadlock_timeout": "100ms", "jit": "off",
+    "max_slot_wal_keep_size": "10GB",
     "max_wal_size": "256MB", "checkpoint_timeout": "30min", "autovacuum_naptime": "60s", "log_min_messages": "warning",
     "unix_socket_permissions": "0700", "log_line_prefix": "%m %b %a ", "logical_decoding_work_mem": "16MB",
 }
 
 
-def until(condition, what, deadline=60.0):
+def until(condition, what, deadline=DEADLINE):
     return waiting.until(condition, what, deadline)
 
 
@@ -345,7 +347,7 @@ class Mesh:
             self[taker].run(f"SELECT wildcam.merge_{number}('{op}', {v}, NULL, jsonb_populate_record(NULL::{table}, {rowspq.quoted(row)}))")
 
     # --- what must hold
-    def converge(self, deadline=float(os.environ.get("WILDCAM_ROWS_DEADLINE", "60")), nodes=None):
+    def converge(self, deadline=DEADLINE, nodes=None):
         """Everything that had been committed anywhere when this was called is applied everywhere."""
         nodes = nodes or list(self.nodes)
         wanted = {}

@@ -26,7 +26,7 @@ def everywhere(mesh, query, wanted):
 
 
 def generate(node, mesh, table):
-    """What wildcam-rows does when it looks next."""
+    """What `wildcam rows init` does, and the daemon at its start."""
     node.run(rowskit.rows_sql("table", node.number, node.region, node.conninfo(), f"{mesh.number(table)}:lww:{table}"))
 
 
@@ -244,3 +244,33 @@ def test_a_database_of_an_older_program(mesh, key):
     mesh.same("elder")
     triggers = "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'elder'::regclass AND NOT tgisinternal ORDER BY 1"
     assert mesh[2].rows(triggers) == mesh[1].rows(triggers)
+
+
+def test_a_link_that_is_not_filled_moves_no_watermark(mesh):
+    """What its stream has brought is less than what was before it: nothing that could still be needed may be collected."""
+    mark = "SELECT lsn FROM wildcam.watermark WHERE node = 2 AND origin = 1"
+    mesh.converge()
+    mesh[2].run(f"INSERT INTO wildcam.link(origin, subscription, state) VALUES (1, '{mesh.name(2, 1)}', 'subscribed') ON CONFLICT (origin) DO UPDATE SET state = 'subscribed'")
+    try:
+        before = mesh[2].value(mark)
+        mesh[1].run("INSERT INTO parents(id, t) VALUES (-77, 'behind the beat') ON CONFLICT DO NOTHING; SELECT wildcam.beat(); UPDATE parents SET t = 'x' WHERE id = -77")
+        rowskit.until(lambda: mesh[2].rows("SELECT 1 FROM parents WHERE id = -77 AND t = 'x'"), "what came after the beat")
+        assert mesh[2].value(mark) == before
+        mesh[2].run("UPDATE wildcam.link SET state = 'filled' WHERE origin = 1")
+        mesh.converge()
+        assert mesh[2].value(mark) != before
+    finally:
+        mesh[2].run("DELETE FROM wildcam.link WHERE origin = 1")
+        mesh[1].run("DELETE FROM parents WHERE id = -77")
+
+
+def test_there_is_no_floor_while_a_watermark_is_missing(mesh):
+    mesh.converge()
+    mesh.converge()  # what everybody has of everybody is known everywhere
+    rowskit.until(lambda: int(mesh[1].value("SELECT wildcam.floor()")) > 0, "a floor")
+    mesh[1].run("INSERT INTO wildcam.node(origin, region, cloud, state) VALUES (9, 'n9', 'cloud1', 'joining')")
+    try:
+        assert mesh[1].value("SELECT wildcam.floor()") == "0"
+    finally:
+        mesh[1].run("DELETE FROM wildcam.node WHERE origin = 9")
+    assert int(mesh[1].value("SELECT wildcam.floor()")) > 0

@@ -69,6 +69,19 @@ def test_a3_delete_then_delete_and_insert_elsewhere(mesh, key):
     name_is(mesh, key, "again")
 
 
+@pytest.mark.parametrize("table, columns", [("items", "id, name"), ("accounts", "id, email")])
+def test_a4_two_deletes_leave_the_greater_tombstone(mesh, key, table, columns):
+    mesh[1].run(f"INSERT INTO {table}({columns}) VALUES ({key}, 'd{key}')")
+    mesh.converge()
+    mesh.cut_all()
+    for number in (3, 1, 2):
+        mesh[number].run(f"DELETE FROM {table} WHERE id = {key}")
+    mesh.restore_all()
+    mesh.converge()
+    everywhere(mesh, f"SELECT v & 255 FROM wildcam.tombstone_{mesh.number(table)} WHERE id = {key}", [("2",)])
+    mesh.same(table)
+
+
 def test_b_insert_arrives_after_its_delete(mesh, key):
     mesh.cut(2, 1)
     mesh[1].run(f"INSERT INTO items(id, name) VALUES ({key}, 'x')")
@@ -90,6 +103,7 @@ def test_b2_the_same_with_a_unique_key(mesh, key):
     mesh.converge()
     everywhere(mesh, f"SELECT 1 FROM accounts WHERE id = {key}", [])
     mesh.same("accounts")
+    assert mesh[2].rows(f"SELECT kind FROM wildcam.ledger WHERE number = {mesh.number('accounts')} AND key = '{{\"id\": {key}}}'") == [("lost",)]
 
 
 def test_c_update_overtakes_its_insert(mesh, key):
@@ -266,21 +280,24 @@ def test_k2_the_same_for_unique_values(mesh, key):
     mesh.same("accounts")
 
 
-def test_l_who_lost_is_in_the_ledger(mesh, key):
-    item(mesh, key)
+@pytest.mark.parametrize("table, column", [("items", "name"), ("accounts", "email")])
+def test_l_who_lost_is_in_the_ledger(mesh, key, table, column):
+    mesh[1].run(f"INSERT INTO {table}(id, {column}) VALUES ({key}, 'v0')")
+    mesh.converge()
     mesh.cut_all()
-    mesh[1].run(f"UPDATE items SET name = 'loser' WHERE id = {key}")
-    mesh[2].run(f"UPDATE items SET name = 'winner' WHERE id = {key}")
+    mesh[1].run(f"UPDATE {table} SET {column} = 'loser' WHERE id = {key}")
+    mesh[2].run(f"UPDATE {table} SET {column} = 'winner' WHERE id = {key}")
     mesh.restore_all()
     mesh.converge()
-    name_is(mesh, key, "winner")
-    ledger = f"SELECT kind, \"row\"->>'name' FROM wildcam.ledger WHERE number = {mesh.number('items')} AND key = '{{\"id\": {key}}}'"
+    everywhere(mesh, f"SELECT {column} FROM {table} WHERE id = {key}", [("winner",)])
+    ledger = f"SELECT kind, \"row\"->>'{column}' FROM wildcam.ledger WHERE number = {mesh.number(table)} AND key = '{{\"id\": {key}}}'"
     assert mesh[1].rows(ledger) == [("over", "loser")]
     assert mesh[2].rows(ledger) == [("lost", "loser")]
     # a write that had seen what it replaces is no conflict
-    mesh[3].run(f"UPDATE items SET name = 'calm' WHERE id = {key}")
+    mesh[3].run(f"UPDATE {table} SET {column} = 'calm' WHERE id = {key}")
     mesh.converge()
     assert len(mesh[1].rows(ledger)) == 1 and len(mesh[2].rows(ledger)) == 1
+    mesh.same(table)
 
 
 def test_o_an_update_that_breaks_a_unique_key_at_the_peers(mesh, key):

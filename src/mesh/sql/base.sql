@@ -165,7 +165,7 @@ BEGIN
       AND t.tgname = 'zz_wildcam_key_old' AND array_length(t.tgattr::int2[], 1) > 0) THEN
     RAISE EXCEPTION 'trigger % of % is newer than the federation''s: its changes of keys would not be followed', newer, target::regclass
       USING ERRCODE = 'object_not_in_prerequisite_state',
-        HINT = 'wildcam-rows serve takes it in when it looks next; at once: wildcam rows init.';
+        HINT = 'wildcam rows init takes it in.';
   END IF;
 END $wildcam$;
 

@@ -50,6 +50,8 @@ const DoctorCheck DOCTOR_CHECKS[] = {
     {"alarms", DOCTOR_NEEDS_RUNNING, doctor_alarms, "wildcam status"},
     {"databases", DOCTOR_NEEDS_RUNNING, doctor_databases,
      "wildcam psql REGION -- -c 'SELECT pg_reload_conf()'"},
+    {"rows", DOCTOR_NEEDS_RUNNING, doctor_rows, "wildcam rows status"},
+    {"rows-databases", DOCTOR_NEEDS_RUNNING, doctor_rows_databases, "wildcam rows init"},
 };
 const size_t DOCTOR_CHECKS_COUNT = ARRAY_SIZE(DOCTOR_CHECKS);
 
@@ -77,6 +79,8 @@ static void put_fix(const Doctor *doctor, const char *text, char *fix, size_t si
         size_t len = (size_t)(at - rest) + strlen(OURS);
         bool command = at == text || (at - text >= 3 && strncmp(at - 3, "&& ", 3) == 0);
         command = command && strncmp(rest + len, CHECK, strlen(CHECK)) != 0;
+        if (command && strncmp(rest + len, "rows ", 5) == 0) // whose verbs are two words
+            len += strlen("rows ");
         if (command)
             len += strcspn(rest + len, " ");
         buf_add(&all, rest, len);

@@ -9,6 +9,7 @@
 //   doctor_programs.c   what runs
 //   doctor_fleet.c      what the agents say
 //   doctor_databases.c  what the databases say
+//   doctor_rows.c       the databases as one mesh
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -107,3 +108,6 @@ void doctor_peers(Doctor *doctor);
 void doctor_alarms(Doctor *doctor);
 // doctor_databases.c
 void doctor_databases(Doctor *doctor);
+// doctor_rows.c
+void doctor_rows(Doctor *doctor);
+void doctor_rows_databases(Doctor *doctor);

@@ -6,6 +6,9 @@
 // that from within CREATE SUBSCRIPTION, which has written something by then, they would wait for
 // each other for ever. A slot without a subscription is what an interruption leaves: it is dropped
 // and made again, so that nothing holds WAL that nobody reads.
+//
+// Nothing of ours leaves a subscription disabled: whoever did it wants it so. It gets its new
+// connection and nothing else until it is enabled; then its slot and tables are looked at.
 #include "ensure_inside.h"
 
 #include <stdio.h>
@@ -21,7 +24,7 @@ typedef struct Link {
     char name[MESH_NAME_MAX];
     char origin[16];
     Buf conninfo, shown;
-    char digest[24]; // of what is shown and, with a password, of the passfile
+    char digest[24]; // of what is shown, of apply_flush and, with a password, of the passfile
 } Link;
 
 static void link_done(Link *link)
@@ -145,6 +148,20 @@ static int create_slot(Mesh *publisher, const Link *link, const Slot *slot, Erro
     return r;
 }
 
+// When an apply worker's commits reach the disk. `off`: with the next WAL write, some 200 ms later;
+// what a crash takes until then is sent again, because the worker confirms only what is flushed. A
+// flush for each commit would wake all walsenders of this node each time, for rows that they do
+// not send: over six nodes that is half of what the mesh costs. Whoever waits for
+// confirmations (durability two-clouds) needs the flush at once; `on` could wait in a circle.
+static const char *apply_flush(const Mesh *mesh)
+{
+    const Conf *conf = mesh->conf;
+    for (uint32_t i = 0; conf != NULL && i < conf->model.n_services; i++)
+        if (conf->services[i].durability_two_clouds)
+            return "local";
+    return "off";
+}
+
 static int create_subscription(Ensure *ensure, const Link *link, Error *reterr)
 {
     bool plan = ensure->options->plan;
@@ -158,13 +175,13 @@ static int create_subscription(Ensure *ensure, const Link *link, Error *reterr)
     buf_printf(&sql,
                "BEGIN;\nSET LOCAL statement_timeout = '10s';\nCREATE SUBSCRIPTION %s CONNECTION %s "
                "PUBLICATION wildcam\n  WITH (create_slot = false, slot_name = '%s', copy_data = "
-               "false, synchronous_commit = local, streaming = off, disable_on_error = false);\n"
+               "false, synchronous_commit = %s, streaming = off, disable_on_error = false);\n"
                "COMMENT ON SUBSCRIPTION %s IS '%s';\n"
                "INSERT INTO wildcam.link AS l (origin, subscription, state) VALUES (%s, '%s', "
                "'subscribed')\n  ON CONFLICT (origin) DO UPDATE SET subscription = '%s', state = "
                "'subscribed', since = now(), fill_rows = 0, error = NULL;\nCOMMIT;\n",
-               link->name, quoted, link->name, link->name, link->digest, link->origin, link->name,
-               link->name);
+               link->name, quoted, link->name, apply_flush(ensure->mesh), link->name, link->digest,
+               link->origin, link->name, link->name);
     explicit_bzero(quoted, strlen(quoted));
     PQfreemem(quoted);
     int r = buf_check(&sql) < 0 ? error_set(reterr, ERROR_MEMORY, "no memory for SQL")
@@ -175,15 +192,14 @@ static int create_subscription(Ensure *ensure, const Link *link, Error *reterr)
     return r;
 }
 
-// The subscription is there: does it know the publisher's address and all its tables?
+// The subscription is there: is it what it would be made as today?
 static int renew_connection(Ensure *ensure, const Link *link, Error *reterr)
 {
     const char *there = NULL, *params[] = {link->name};
     int r = ensure_text(ensure, ensure->node,
-                        "SELECT coalesce(obj_description(oid, 'pg_subscription'), '') || "
-                        "CASE WHEN subenabled THEN '' ELSE ' disabled' END FROM pg_subscription "
-                        "WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE "
-                        "datname = current_database())",
+                        "SELECT coalesce(obj_description(oid, 'pg_subscription'), '') FROM "
+                        "pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM "
+                        "pg_database WHERE datname = current_database())",
                         1, params, &there, reterr);
     if (r < 0 || (there != NULL && strcmp(there, link->digest) == 0))
         return r;
@@ -193,9 +209,9 @@ static int renew_connection(Ensure *ensure, const Link *link, Error *reterr)
         return error_set(reterr, ERROR_MEMORY, "no memory for SQL");
     Buf sql CLEANUP(buf_done) = BUF_INIT(65536);
     buf_printf(&sql,
-               "ALTER SUBSCRIPTION %s CONNECTION %s;\nALTER SUBSCRIPTION %s ENABLE;\n"
-               "COMMENT ON SUBSCRIPTION %s IS '%s';\n",
-               link->name, quoted, link->name, link->name, link->digest);
+               "ALTER SUBSCRIPTION %s CONNECTION %s;\nALTER SUBSCRIPTION %s SET "
+               "(synchronous_commit = %s);\nCOMMENT ON SUBSCRIPTION %s IS '%s';\n",
+               link->name, quoted, link->name, apply_flush(ensure->mesh), link->name, link->digest);
     PQfreemem(quoted);
     r = ensure_change(ensure, "connection of a subscription", buf_text(&sql), reterr);
     if (sql.data != NULL)
@@ -235,14 +251,16 @@ static int renew_tables(Ensure *ensure, const Link *link, Error *reterr)
     return r < 0 ? r : ensure_change(ensure, "tables of a subscription", sql, reterr);
 }
 
-static int is_subscribed(Ensure *ensure, const Link *link, bool *ret_is, Error *reterr)
+static int is_subscribed(Ensure *ensure, const Link *link, bool *ret_is, bool *ret_disabled,
+                         Error *reterr)
 {
-    const char *there = NULL, *params[] = {link->name};
+    const char *enabled = NULL, *params[] = {link->name};
     int r = ensure_text(ensure, ensure->node,
-                        "SELECT 'yes' FROM pg_subscription WHERE subname = $1 AND subdbid = "
+                        "SELECT subenabled FROM pg_subscription WHERE subname = $1 AND subdbid = "
                         "(SELECT oid FROM pg_database WHERE datname = current_database())",
-                        1, params, &there, reterr);
-    *ret_is = there != NULL;
+                        1, params, &enabled, reterr);
+    *ret_is = enabled != NULL;
+    *ret_disabled = enabled != NULL && enabled[0] == 'f';
     return r;
 }
 
@@ -250,10 +268,12 @@ static int make_link(Ensure *ensure, Link *link, Error *reterr)
 {
     Mesh *publisher = NULL;
     Slot slot;
-    bool subscribed = false;
-    int r = is_subscribed(ensure, link, &subscribed, reterr);
+    bool subscribed = false, disabled = false;
+    int r = is_subscribed(ensure, link, &subscribed, &disabled, reterr);
     if (r == 0 && ensure->options->plan)
         return subscribed ? 0 : create_subscription(ensure, link, reterr);
+    if (r == 0 && disabled)
+        return renew_connection(ensure, link, reterr);
     if (r == 0)
         r = look_at_peer(ensure, link, reterr);
     if (r == 0)
@@ -288,7 +308,7 @@ static int prepare(Ensure *ensure, Link *link, Error *reterr)
     if (r < 0)
         return r;
     // A password shall not be guessable from what everybody may read: its file's age stands for it.
-    uint64_t hash = hash_text(HASH_SEED, buf_text(&link->shown));
+    uint64_t hash = hash_text(hash_text(HASH_SEED, buf_text(&link->shown)), apply_flush(mesh));
     if (strcmp(buf_text(&link->shown), buf_text(&link->conninfo)) != 0)
         hash = hash_u64(hash, mesh_link_secret_age(mesh, link->peer));
     (void)snprintf(link->digest, sizeof link->digest, "%016llx",

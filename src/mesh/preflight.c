@@ -43,6 +43,7 @@ typedef enum Fact {
     FACT_CLOUD_MEMBER,
     FACT_RDS_REPLICATION,
     FACT_SLOTS_FREE,
+    FACT_SLOT_WAL,
 } Fact;
 
 static const char FACTS[] =
@@ -56,7 +57,8 @@ static const char FACTS[] =
     "coalesce(c.rolname, ''), coalesce(pg_has_role(c.oid, 'MEMBER'), false), "
     "coalesce((SELECT pg_has_role(x.oid, 'MEMBER') FROM pg_roles x WHERE x.rolname = "
     "'rds_replication'), false), current_setting('max_replication_slots')::int - (SELECT count(*) "
-    "FROM pg_replication_slots s WHERE s.slot_name NOT LIKE '%\\_from\\_%') "
+    "FROM pg_replication_slots s WHERE s.slot_name NOT LIKE '%\\_from\\_%'), "
+    "current_setting('max_slot_wal_keep_size') "
     "FROM pg_database d JOIN pg_roles r ON r.rolname = current_user LEFT JOIN pg_roles c ON "
     "c.rolname IN ('rds_superuser', 'azure_pg_admin', 'cloudsqlsuperuser') WHERE d.datname = "
     "current_database() LIMIT 1";
@@ -142,6 +144,14 @@ static void look_at_settings(Preflight *preflight)
                    "appliers are among them");
     look_at_number(preflight, FACT_CONNECTIONS, "max_connections", 4 * peers + 20,
                    "regions' daemons, fills and the service");
+    if (strcmp(text(preflight, FACT_SLOT_WAL), "-1") == 0) {
+        Buf where CLEANUP(buf_done) = BUF_INIT(1024);
+        add_where(preflight, "max_slot_wal_keep_size", "10240", &where);
+        say(preflight,
+            "max_slot_wal_keep_size is -1: a region that is away would fill this disk until "
+            "the server stops; a third of the disk, in MB, is enough: %s",
+            buf_text(&where));
+    }
     if (number(preflight, FACT_SLOTS_FREE) < (long)peers)
         say(preflight,
             "only %s replication slots are left by others, %u are needed: drop unused "

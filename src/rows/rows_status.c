@@ -51,6 +51,7 @@ static json_t *read_database(const Context *context, Mesh *mesh, uint32_t index,
     rowsd_facts_init(facts, mesh, index);
     facts->beat_ns = context->conf->rows.beat_ns;
     facts->clock_limit_ns = context->conf->model.clock_max_skew_ns;
+    facts->slot_limit_ppm = context->conf->rows.slot_limit_ppm;
     Error err CLEANUP(error_done) = ERROR_INIT;
     if (node->conn == NULL || rowsd_facts_read(mesh, node, true, facts, &err) < 0)
         (void)snprintf(facts->database_why, sizeof facts->database_why, "%s",

@@ -127,14 +127,14 @@ static void put_link(TellTable *table, const json_t *view, const json_t *link)
     cell_bytes(table, json_object_get(link, "apply_bytes_per_s"), "/s");
     cell_ms(table, TELL_PLAIN, link, "eta_ms");
     cell_bytes(table, json_object_get(slot, "retained_bytes"), "");
-    cell_bytes(table, json_object_get(slot, "left_bytes"), "");
+    cell_bytes(table, json_object_get(slot, "limit_bytes"), "");
     cell_text(table, TELL_PLAIN, link, "why");
 }
 
 static void print_links(const json_t *view, FILE *file)
 {
-    static const char *const HEADS[] = {"FROM", "TO",  "LINK", "LAG",       "BACKLOG",
-                                        "RATE", "ETA", "SLOT", "SLOT LEFT", "WHY"};
+    static const char *const HEADS[] = {"FROM", "TO",  "LINK", "LAG",   "BACKLOG",
+                                        "RATE", "ETA", "SLOT", "LIMIT", "WHY"};
     TellTable table = tell_table(HEADS, ARRAY_SIZE(HEADS));
     unsigned streaming = 0, other = 0;
     json_int_t slowest = -1;

@@ -4,6 +4,10 @@
 // median or behind what was announced, and while this database is older than what its peers have
 // seen of it. Texts in wildcam.mesh.refused say whose refusal it is, so that a restart of the
 // daemon goes on where it was, and an operator's own refusal is left alone.
+//
+// The first heartbeat after the database was (re)connected overwrites what its peers know of it.
+// So each of them is asked before, for a bounded time: a database that was restored to an earlier
+// point, also under a daemon that runs, is behind what was heard of it.
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +19,8 @@
 #define STATEMENT_NS (3 * NS_PER_S)
 #define MISSED_SAID 3
 #define SETTLE_NS (10 * NS_PER_S) // so long after the start nothing is allowed without evidence
+#define ASKING_NS (3 * NS_PER_S)  // a region alone must beat too
+#define ASKING_LOOK_NS (50 * NS_PER_MS)
 
 #define SKEW_WORDS "the clock is "
 #define BACK_WORDS "the clock stepped back"
@@ -26,7 +32,7 @@ typedef struct Beater {
     Mesh *mesh;
     MeshNode *node;
     Mono started;
-    bool federated, restored_said;
+    bool federated, restored_said, waiting;
     char refused[ROWSD_TEXT], incarnation[40];
     ClockFilter own; // our clock against our database's
     Wall database;   // that one, read after the last heartbeat
@@ -56,13 +62,28 @@ static int look_for_schema(Beater *beater, Error *reterr)
     return 0;
 }
 
+static void say_reason(const Beater *beater, bool fresh, char reason[ROWSD_TEXT])
+{
+    if (fresh)
+        (void)snprintf(reason, ROWSD_TEXT, "%s",
+                       NEW_WORDS ": what this region once wrote comes back from the others");
+    else
+        (void)snprintf(reason, ROWSD_TEXT,
+                       RESTORED_WORDS
+                       ": its peers have later changes of it; run 'wildcam rows recover %s'",
+                       beater->rowsd->region);
+}
+
 static void note_start(Beater *beater, int64_t before_us, int64_t first_us, const char *refused)
 {
     Rowsd *rowsd = beater->rowsd;
+    RowsdBeat *beat = &rowsd->beat;
     rowsd_lock(rowsd);
-    rowsd->beat.start_known = true;
-    rowsd->beat.start_safe_us = before_us;
-    rowsd->beat.first_safe_us = first_us;
+    beat->start_known = true;
+    beat->start_safe_us = before_us;
+    beat->first_safe_us = first_us;
+    beat->safe_us = first_us;
+    beat->asking = false;
     rowsd->restored = beater->restored_said = begins(refused, RESTORED_WORDS);
     rowsd->fresh = begins(refused, NEW_WORDS);
     rowsd->refilled = false;
@@ -70,17 +91,67 @@ static void note_start(Beater *beater, int64_t before_us, int64_t first_us, cons
     rowsd_unlock(rowsd);
 }
 
-// The first heartbeat, and in the same transaction what had been announced before it: a predecessor
-// that was killed may still have one under way.
+// Has every peer been asked since this connection was made? One that does not answer counts too.
+static bool peers_asked(Beater *beater)
+{
+    Rowsd *rowsd = beater->rowsd;
+    RowsdBeat *beat = &rowsd->beat;
+    rowsd_lock(rowsd);
+    if (!beat->asking) {
+        beat->asking = true;
+        beat->asking_since = clock_mono();
+        (void)pthread_cond_broadcast(&rowsd->wake);
+    }
+    bool all = true;
+    for (uint32_t i = 0; i < rowsd->shape.n; i++)
+        all = all && rowsd->probes[i].asked &&
+              mono_since(rowsd->probes[i].began, beat->asking_since) >= 0;
+    bool over = mono_since(clock_mono(), beat->asking_since) > ASKING_NS;
+    rowsd_unlock(rowsd);
+    return all || over;
+}
+
+// What the peers have of us was announced by this database, unless it was restored or is new: then
+// this is why nothing is written here. What they answered is older than `announced_us`.
+static bool is_behind(Beater *beater, int64_t announced_us, char reason[ROWSD_TEXT])
+{
+    Rowsd *rowsd = beater->rowsd;
+    int64_t heard_us = 0;
+    const char *who = NULL;
+    rowsd_lock(rowsd);
+    for (uint32_t i = 0; i < rowsd->shape.n; i++)
+        if (rowsd->probes[i].has_mine && rowsd->probes[i].mine_safe_us > heard_us) {
+            heard_us = rowsd->probes[i].mine_safe_us;
+            who = rowsd->shape.links[i].region;
+        }
+    rowsd_unlock(rowsd);
+    if (heard_us <= announced_us)
+        return false;
+    rowsd_say_behind(announced_us, heard_us, who);
+    say_reason(beater, announced_us == 0, reason);
+    return true;
+}
+
+// The first heartbeat, and in the same transaction what had been announced before it, because a
+// predecessor that was killed may still have one under way; and the refusal that follows from it,
+// because this heartbeat overwrites the evidence.
 static int beat_first(Beater *beater, Error *reterr)
 {
     PGresult *before = NULL, *first = NULL;
+    char refused[ROWSD_TEXT] = "";
+    const char *params[] = {refused};
     int r = mesh_script(beater->mesh, beater->node, "BEGIN", reterr);
     if (r == 0)
         r = mesh_query(beater->mesh, beater->node,
                        "SELECT announced, incarnation, coalesce(refused, '') FROM wildcam.mesh "
                        "FOR UPDATE",
                        0, NULL, &before, reterr);
+    if (r == 0 && PQntuples(before) == 1)
+        (void)snprintf(refused, sizeof refused, "%s", PQgetvalue(before, 0, 2));
+    if (r == 0 && !begins(refused, RESTORED_WORDS) && !begins(refused, NEW_WORDS) &&
+        is_behind(beater, number(before, 0), refused))
+        r = mesh_query(beater->mesh, beater->node, "SELECT wildcam.refuse($1)", 1, params, NULL,
+                       reterr);
     if (r == 0)
         r = mesh_query(beater->mesh, beater->node, "SELECT wildcam.beat()", 0, NULL, &first,
                        reterr);
@@ -92,7 +163,7 @@ static int beat_first(Beater *beater, Error *reterr)
     if (r == 0 && PQntuples(before) == 1) {
         (void)snprintf(beater->incarnation, sizeof beater->incarnation, "%s",
                        PQgetvalue(before, 0, 1));
-        note_start(beater, number(before, 0), number(first, 0), PQgetvalue(before, 0, 2));
+        note_start(beater, number(before, 0), number(first, 0), refused);
     }
     PQclear(before);
     PQclear(first);
@@ -113,7 +184,7 @@ static void note_beat(Beater *beater, const PGresult *result)
     bool allowed = beater->restored_said && beater->refused[0] == '\0';
     if (strcmp(beater->incarnation, PQgetvalue(result, 0, 1)) != 0 || allowed) {
         rowsd->restored = beater->restored_said = false;
-        beat->start_known = false;
+        beat->start_known = beat->asking = false;
     }
     rowsd_unlock(rowsd);
 }
@@ -152,14 +223,32 @@ static int read_clock(Beater *beater, Error *reterr)
     return 0;
 }
 
+// It may be another database than before, or the same one at an earlier point.
+static void start_anew(Beater *beater)
+{
+    RowsdBeat *beat = &beater->rowsd->beat;
+    beater->federated = false;
+    rowsd_lock(beater->rowsd);
+    beat->start_known = beat->asking = false;
+    beat->safe_us = 0;
+    rowsd_unlock(beater->rowsd);
+}
+
 static int beat_once(Beater *beater, Error *reterr)
 {
-    if (beater->node->conn == NULL && mesh_reconnect(beater->mesh) == 0)
-        return error_set(reterr, ERROR_UNAVAILABLE, "%s", error_text(&beater->node->why));
+    if (beater->node->conn == NULL) {
+        if (mesh_reconnect(beater->mesh) == 0)
+            return error_set(reterr, ERROR_UNAVAILABLE, "%s", error_text(&beater->node->why));
+        start_anew(beater);
+    }
     int r = beater->federated ? 0 : look_for_schema(beater, reterr);
     if (r < 0 || !beater->federated)
         return r;
-    if (!beater->rowsd->beat.start_known) // written by this thread only
+    bool known = beater->rowsd->beat.start_known; // written by this thread only
+    beater->waiting = !known && !peers_asked(beater);
+    if (beater->waiting)
+        return 0;
+    if (!known)
         r = beat_first(beater, reterr);
     if (r < 0)
         return r;
@@ -225,16 +314,15 @@ static void refuse_or_allow(Beater *beater)
     bool ours = begins(now, SKEW_WORDS) || begins(now, BACK_WORDS);
     if (restored) {
         if (!begins(now, RESTORED_WORDS)) {
-            (void)snprintf(reason, sizeof reason,
-                           RESTORED_WORDS ": its peers have later changes of it; run 'wildcam rows "
-                                          "recover %s'",
-                           beater->rowsd->region);
+            say_reason(beater, false, reason);
             change(beater, reason);
         }
         beater->restored_said = begins(beater->refused, RESTORED_WORDS);
     } else if (fresh && !refilled) {
-        if (!begins(now, NEW_WORDS))
-            change(beater, NEW_WORDS ": what this region once wrote comes back from the others");
+        if (!begins(now, NEW_WORDS)) {
+            say_reason(beater, true, reason);
+            change(beater, reason);
+        }
     } else if (fresh && begins(now, NEW_WORDS)) {
         change(beater, NULL);
     } else if (now[0] != '\0' && !ours) {
@@ -254,10 +342,8 @@ static void refuse_or_allow(Beater *beater)
 
 static void forget(Beater *beater)
 {
-    beater->federated = false;
+    start_anew(beater);
     rowsd_lock(beater->rowsd);
-    beater->rowsd->beat.start_known = false;
-    beater->rowsd->beat.safe_us = 0;
     beater->rowsd->restored = beater->restored_said = false;
     rowsd_unlock(beater->rowsd);
 }
@@ -280,10 +366,11 @@ void *rowsd_beat_main(void *context)
             note_miss(&beater, &err);
         if (r == ERROR_NOT_FOUND) // another database than before
             forget(&beater);
-        if (r >= 0 && beater.federated)
+        if (r >= 0 && beater.federated && !beater.waiting)
             refuse_or_allow(&beater);
         error_done(&err);
-        next = mono_max(mono_add(next, rowsd->settings.beat_ns), clock_mono());
+        next = beater.waiting ? mono_add(clock_mono(), ASKING_LOOK_NS)
+                              : mono_max(mono_add(next, rowsd->settings.beat_ns), clock_mono());
     }
     (void)mesh_free(beater.mesh);
     return NULL;

@@ -68,17 +68,18 @@ typedef struct LinkOut {
     char status[16]; // reserved, extended, unreserved, lost
     uint64_t backlog, retained, confirmed;
     int64_t left;     // bytes until the slot is lost, when `limited`
+    uint64_t limit;   // max_slot_wal_keep_size in bytes; 0: none
     int64_t flush_ns; // -1: unknown
 } LinkOut;
 
 // What that region itself says.
 typedef struct LinkProbe {
     bool asked, reachable;
-    Mono at;
+    Mono began, at; // of the question; of the answer
     char why[ROWSD_TEXT];
     uint64_t head;        // end of its WAL
     bool slot, slot_lost; // its slot for us
-    bool has_mine;        // it has a watermark of us:
+    bool has_mine;        // a watermark of us is known there, its own or another's:
     int64_t mine_safe_us;
     bool has_skew;
     int64_t skew_ns, trip_ns;
@@ -143,6 +144,7 @@ typedef struct RowsdFacts {
     int64_t beat_ns;
     ClockJudge clock;
     int64_t clock_limit_ns;
+    uint32_t slot_limit_ppm; // share of a slot's limit above which an alarm is raised; 0: none
     bool restored;
     int64_t rpo_ns; // -1: unknown
     Quantiles rpo_minute, rpo_hour, rpo_day;

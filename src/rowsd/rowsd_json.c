@@ -102,6 +102,7 @@ static void put_slot(Buf *out, const RowsdLink *link)
     put_u64(out, "backlog_bytes", true, slot->backlog);
     put_u64(out, "retained_bytes", true, slot->retained);
     put_i64(out, "left_bytes", slot->limited, slot->left > 0 ? slot->left : 0);
+    put_u64(out, "limit_bytes", slot->limit > 0, slot->limit);
     put_ms(out, "flush_lag_ms", slot->flush_ns >= 0, slot->flush_ns);
     buf_add_char(out, '}');
 }

@@ -10,7 +10,6 @@
 #include "rowsd_facts.h"
 
 #define BACKLOG_BYTES (16U << 20) // a link that has less to go is not catching up, it works
-#define LEFT_BYTES (INT64_C(64) << 20)
 #define PROBE_FRESH_NS (5 * NS_PER_S)
 #define SETTLE_NS (10 * NS_PER_S) // a link that is being made is no alarm
 
@@ -81,8 +80,11 @@ static void explain(RowsdLink *link)
                                           : "not subscribed yet");
         break;
     case LINK_STATE_DISABLED:
-        say(why, size, "subscription %s was disabled; ALTER SUBSCRIPTION %s ENABLE", link->in_name,
-            link->in_name);
+        say(why, size,
+            "subscription %s was disabled by somebody and stays so; to go on: ALTER "
+            "SUBSCRIPTION %s ENABLE%s",
+            link->in_name, link->in_name,
+            link->lost ? "; its slot is lost, the link will be made anew and filled then" : "");
         break;
     case LINK_STATE_SLOT_LOST:
         say(why, size, "slot %s in %s was lost; the link is made anew and filled", link->in_name,
@@ -97,7 +99,8 @@ static void explain(RowsdLink *link)
         break;
     case LINK_STATE_SILENT:
         say(why, size, "%s",
-            !in->working            ? "no apply worker runs"
+            in->error[0] != '\0'    ? in->error // of the way that its worker takes
+            : !in->working          ? "no apply worker runs"
             : link->probe.reachable ? "its database answers but no heartbeat arrives"
                                     : "no heartbeat arrives");
         break;
@@ -166,6 +169,13 @@ static long long seconds(int64_t ns)
     return (long long)(ns / NS_PER_S);
 }
 
+// `rows.slot_limit`: how much of what a slot may keep is kept.
+static bool over_limit(const RowsdFacts *facts, const LinkOut *out)
+{
+    return out->slot && out->limit > 0 && facts->slot_limit_ppm > 0 &&
+           (double)out->retained * 1e6 > (double)out->limit * facts->slot_limit_ppm;
+}
+
 static void link_alarms(AlarmList *list, const RowsdFacts *facts, const RowsdLink *link,
                         int64_t max_lag_ns, Mono now)
 {
@@ -199,9 +209,12 @@ static void link_alarms(AlarmList *list, const RowsdFacts *facts, const RowsdLin
     if (link->out.slot && strcmp(link->out.status, "lost") == 0)
         raise(list, "slot_overrun", "slot %s here is lost: %s was away for too long",
               link->out_name, region);
-    else if (link->out.slot && link->out.limited && link->out.left < LEFT_BYTES)
-        raise(list, "slot_limit", "slot %s is lost after %lld MiB more (max_slot_wal_keep_size)",
-              link->out_name, (long long)(link->out.left > 0 ? link->out.left >> 20 : 0));
+    else if (over_limit(facts, &link->out))
+        raise(list, "slot_limit",
+              "slot %s keeps %" PRIu64 " of %" PRIu64
+              " MiB for %s; it is lost after %lld MiB more (max_slot_wal_keep_size)",
+              link->out_name, link->out.retained >> 20, link->out.limit >> 20, region,
+              (long long)(link->out.left > 0 ? link->out.left >> 20 : 0));
 }
 
 static void own_alarms(AlarmList *list, const RowsdFacts *facts, int64_t rpo_ns, Mono now)

@@ -120,7 +120,8 @@ static const char SLOTS[] =
     "SELECT s.slot_name, s.active, coalesce(s.wal_status, ''), s.safe_wal_size IS NOT NULL, "
     "s.safe_wal_size, greatest(c.lsn - s.confirmed_flush_lsn, 0), "
     "greatest(c.lsn - s.restart_lsn, 0), s.confirmed_flush_lsn - '0/0', "
-    "(extract(epoch FROM r.flush_lag) * 1000000)::bigint, c.lsn - '0/0' "
+    "(extract(epoch FROM r.flush_lag) * 1000000)::bigint, c.lsn - '0/0', "
+    "greatest(pg_size_bytes(current_setting('max_slot_wal_keep_size')), 0) "
     "FROM (SELECT pg_current_wal_flush_lsn() AS lsn) c "
     "LEFT JOIN pg_replication_slots s ON s.slot_type = 'logical' "
     "AND s.database = current_database() "
@@ -133,6 +134,7 @@ static void take_slot(const PGresult *result, int row, LinkOut *out)
                      .active = get_bool(result, row, 1),
                      .limited = get_bool(result, row, 3),
                      .left = get_i64(result, row, 4, 0),
+                     .limit = get_u64(result, row, 10),
                      .backlog = get_u64(result, row, 5),
                      .retained = get_u64(result, row, 6),
                      .confirmed = get_u64(result, row, 7),

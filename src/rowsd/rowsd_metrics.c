@@ -65,6 +65,12 @@ static bool left(const RowsdFacts *facts, const RowsdLink *link, double *ret_val
     return link->out.slot && link->out.limited;
 }
 
+static bool limit(const RowsdFacts *facts, const RowsdLink *link, double *ret_value)
+{
+    *ret_value = (double)link->out.limit;
+    return link->out.slot && link->out.limit > 0;
+}
+
 static const LinkMetric LINK_METRICS[] = {
     {"wildcam_rows_lag_seconds", "Age of the newest change that has arrived from the peer.",
      METRICS_TYPE_GAUGE, lag_s},
@@ -84,6 +90,8 @@ static const LinkMetric LINK_METRICS[] = {
      retained},
     {"wildcam_rows_slot_left_bytes", "WAL until the peer's slot is lost.", METRICS_TYPE_GAUGE,
      left},
+    {"wildcam_rows_slot_limit_bytes", "WAL that may be kept for a peer (max_slot_wal_keep_size).",
+     METRICS_TYPE_GAUGE, limit},
 };
 
 static void write_links(const RowsdFacts *facts, Buf *out)

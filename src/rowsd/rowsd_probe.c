@@ -20,8 +20,8 @@ static const char ASK[] =
     "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
     "pg_current_wal_flush_lsn() - '0/0', s.slot_name IS NOT NULL, "
     "coalesce(s.wal_status = 'lost', false), w.safe IS NOT NULL, w.safe "
-    "FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1 "
-    "LEFT JOIN wildcam.watermark w ON w.node = wildcam.me() AND w.origin = $2::smallint";
+    "FROM (SELECT max(safe) AS safe FROM wildcam.watermark WHERE origin = $2::smallint) w "
+    "LEFT JOIN pg_replication_slots s ON s.slot_name = $1";
 
 typedef struct Prober {
     Rowsd *rowsd;
@@ -54,11 +54,12 @@ static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot,
     (void)snprintf(origin, sizeof origin, "%u", rowsd->shape.origin);
     PGresult *result = NULL;
     Error err = ERROR_INIT;
+    Mono began = clock_mono();
     Wall before = clock_wall();
     int r = node->conn != NULL ? mesh_query(prober->mesh, node, ASK, 2, params, &result, &err)
                                : ERROR_UNAVAILABLE;
     Wall after = clock_wall();
-    *probe = (LinkProbe){.asked = true, .at = clock_mono()};
+    *probe = (LinkProbe){.asked = true, .began = began, .at = clock_mono()};
     if (r >= 0) {
         take(result, probe);
         clock_filter_add(&prober->filters[link], probe->at, before,
@@ -77,8 +78,15 @@ static void ask(Prober *prober, uint32_t link, MeshNode *node, const char *slot,
     error_done(&err);
 }
 
-// A peer has a point of us that this database never announced: neither before our first heartbeat
-// nor since.
+void rowsd_say_behind(int64_t announced_us, int64_t heard_us, const char *who)
+{
+    log_warning(announced_us == 0 ? "own database is new, its rows come from the peers"
+                                  : "own database is older than its peers know it",
+                who, LOG_NUMBER("own_safe_us", announced_us), LOG_NUMBER("peer_safe_us", heard_us));
+}
+
+// A peer that could not be asked before our first heartbeat: it has a point of us that this
+// database never announced, neither before that one nor since.
 static void compare(Prober *prober, const char *region, const LinkProbe *probe)
 {
     Rowsd *rowsd = prober->rowsd;
@@ -90,10 +98,16 @@ static void compare(Prober *prober, const char *region, const LinkProbe *probe)
     rowsd->restored = !rowsd->fresh;
     rowsd->refilled = false;
     rowsd->own_filled = 0;
-    log_warning(rowsd->fresh ? "own database is new, its rows come from the peers"
-                             : "own database is older than its peers know it",
-                region, LOG_NUMBER("own_safe_us", beat->start_safe_us),
-                LOG_NUMBER("peer_safe_us", probe->mine_safe_us));
+    rowsd_say_behind(beat->start_safe_us, probe->mine_safe_us, region);
+}
+
+// The heartbeat waits for answers that are newer than `last`.
+static bool is_wanted(Rowsd *rowsd, Mono last)
+{
+    rowsd_lock(rowsd);
+    bool wanted = rowsd->beat.asking && mono_since(rowsd->beat.asking_since, last) > 0;
+    rowsd_unlock(rowsd);
+    return wanted;
 }
 
 static void probe_all(Prober *prober)
@@ -132,10 +146,11 @@ void *rowsd_probe_main(void *context)
                        : (UINT64_C(1) << rowsd->conf->model.n_regions) - 1;
     prober->mesh =
         rowsd_open(rowsd, "wildcam-rows probe", all & ~(UINT64_C(1) << rowsd->own), STATEMENT_NS);
-    Mono next = clock_mono();
+    Mono next = clock_mono(), began = {0};
     while (prober->mesh != NULL && rowsd_pause(rowsd, next)) {
-        if (mono_since(next, clock_mono()) > 0)
+        if (mono_since(next, clock_mono()) > 0 && !is_wanted(rowsd, began))
             continue;
+        began = clock_mono();
         probe_all(prober);
         next = mono_max(mono_add(next, EVERY_NS), clock_mono());
     }

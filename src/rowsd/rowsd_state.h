@@ -34,6 +34,9 @@ typedef struct RowsdBeat {
     // value between the two was announced by nobody who knows this database.
     bool start_known;
     int64_t start_safe_us, first_safe_us;
+    // While `asking` the first heartbeat waits: it would overwrite what the peers know of us.
+    bool asking;
+    Mono asking_since;
 } RowsdBeat;
 
 typedef struct RowsdGap {
@@ -72,6 +75,8 @@ typedef struct Rowsd {
 // Waits until then or until rowsd_kick. False: the daemon ends.
 bool rowsd_pause(Rowsd *rowsd, Mono until);
 void rowsd_kick(Rowsd *rowsd);
+// Our database is new (announced 0) or older than what `who` has heard of it.
+void rowsd_say_behind(int64_t announced_us, int64_t heard_us, const char *who);
 bool rowsd_stopping(Rowsd *rowsd);
 static inline void rowsd_lock(Rowsd *rowsd)
 {

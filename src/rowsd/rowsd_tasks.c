@@ -155,24 +155,21 @@ static void fill_own(Tasks *tasks)
     rowsd_unlock(rowsd);
 }
 
-// With its slot at the publisher when that can be; else alone.
-static int drop_subscription(Tasks *tasks, const char *name, Error *reterr)
+// Our half only, as one transaction: half of it would look like a subscription that an operator has
+// disabled. What is left of the slot goes when the link is made anew.
+static int drop_subscription(Tasks *tasks, const RowsdLink *names, Error *reterr)
 {
-    char sql[512];
-    (void)snprintf(sql, sizeof sql, "ALTER SUBSCRIPTION \"%s\" DISABLE", name);
-    int r = mesh_query(tasks->mesh, tasks->own, sql, 0, NULL, NULL, reterr);
-    if (r < 0)
-        return r;
-    (void)snprintf(sql, sizeof sql, "DROP SUBSCRIPTION \"%s\"", name);
-    r = mesh_query(tasks->mesh, tasks->own, sql, 0, NULL, NULL, reterr);
-    if (r >= 0)
-        return r;
-    (void)snprintf(sql, sizeof sql, "ALTER SUBSCRIPTION \"%s\" SET (slot_name = NONE)", name);
-    r = mesh_query(tasks->mesh, tasks->own, sql, 0, NULL, NULL, reterr);
-    if (r < 0)
-        return r;
-    (void)snprintf(sql, sizeof sql, "DROP SUBSCRIPTION \"%s\"", name);
-    return mesh_query(tasks->mesh, tasks->own, sql, 0, NULL, NULL, reterr);
+    char sql[512 + 4 * MESH_NAME_MAX];
+    (void)snprintf(sql, sizeof sql,
+                   "BEGIN; ALTER SUBSCRIPTION \"%s\" DISABLE; ALTER SUBSCRIPTION \"%s\" SET "
+                   "(slot_name = NONE); DROP SUBSCRIPTION \"%s\"; UPDATE wildcam.link SET state = "
+                   "'new', since = now(), error = 'its slot was lost' WHERE origin = %u; COMMIT",
+                   names->in_name, names->in_name, names->in_name, names->origin);
+    int r = mesh_script(tasks->mesh, tasks->own, sql, reterr);
+    if (r < 0 && tasks->own->conn != NULL &&
+        mesh_script(tasks->mesh, tasks->own, "ROLLBACK", NULL) < 0)
+        log_debug("not rolled back", tasks->own->region);
+    return r;
 }
 
 // The slot is gone: nothing of what was written since can come by the stream any more.
@@ -180,21 +177,13 @@ static void rejoin(Tasks *tasks, uint32_t link)
 {
     Rowsd *rowsd = tasks->rowsd;
     const RowsdLink *names = &rowsd->shape.links[link];
-    char origin[8];
-    const char *params[] = {origin};
-    (void)snprintf(origin, sizeof origin, "%u", names->origin);
     log_warning("slot lost, the link is made anew", names->region,
                 LOG_TEXT("slot", names->in_name));
     set_task(rowsd, link, true, false, "");
     Error err = ERROR_INIT;
     int r = mesh_lock(tasks->mesh, tasks->own, LOCK_NS, &err);
     if (r >= 0) {
-        r = drop_subscription(tasks, names->in_name, &err);
-        if (r >= 0)
-            r = mesh_query(tasks->mesh, tasks->own,
-                           "UPDATE wildcam.link SET state = 'new', since = now(), error = "
-                           "'its slot was lost' WHERE origin = $1::smallint",
-                           1, params, NULL, &err);
+        r = drop_subscription(tasks, names, &err);
         mesh_unlock(tasks->mesh, tasks->own);
     }
     if (r < 0)

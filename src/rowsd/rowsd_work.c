@@ -24,7 +24,7 @@ typedef struct LinkWatch {
     LagWindow lag;
     LoopWatch loop;
     SilenceWatch silence;
-    bool in_loop, subscribed;
+    bool in_loop, subscribed, disabled;
     Mono subscribed_at, lost_at; // lost_at: of the last answer that was counted
     uint32_t lost_rounds;
     LinkState said;
@@ -156,6 +156,10 @@ static void watch_link(Worker *worker, uint32_t i, Mono now)
         rowsd->causes[i][0] = '\0';
     if (in->node && in->active && (!in->subscribed || !in->filled) && link->probe.reachable)
         rowsd->ensure = true;
+    // Tables that were federated while it was disabled are not part of it.
+    if (watch->disabled && in->enabled)
+        rowsd->ensure = true;
+    watch->disabled = in->subscribed && !in->enabled;
     rowsd_unlock(rowsd);
 }
 
@@ -322,6 +326,7 @@ static Worker *worker_new(Rowsd *rowsd)
     worker->facts.serving = true;
     worker->facts.beat_ns = rowsd->settings.beat_ns;
     worker->facts.clock_limit_ns = rowsd->settings.max_skew_ns;
+    worker->facts.slot_limit_ppm = rowsd->conf->rows.slot_limit_ppm;
     worker->collected = clock_mono(); // the first one a while after the start
     quantile_init(&worker->minute, 60 * NS_PER_S, 12);
     quantile_init(&worker->hour, 3600 * NS_PER_S, 60);

@@ -68,10 +68,14 @@ def test_the_mesh_makes_itself(mesh, key):
 
 
 def test_metrics(mesh):
-    status, text = mesh.daemon(1).get("/metrics")
-    assert status == 200
-    for name in ("wildcam_rows_lag_seconds", "wildcam_rpo_seconds", "wildcam_rows_slot_retained_bytes", "wildcam_rows_conflicts_total"):
-        assert f'\n{name}{{region="n1",cloud="cloud1"' in text, name
+    names = ("wildcam_rows_lag_seconds", "wildcam_rpo_seconds", "wildcam_rows_slot_retained_bytes", "wildcam_rows_conflicts_total")
+
+    def missing():
+        status, text = mesh.daemon(1).get("/metrics")
+        assert status == 200
+        return [name for name in names if f'\n{name}{{region="n1",cloud="cloud1"' not in text]
+
+    until(lambda: missing() == [], "every metric has a value")
 
 
 def test_a_change_that_cannot_be_applied_is_parked_and_the_stream_goes_on(mesh, key):
@@ -231,6 +235,7 @@ def test_an_empty_database_recovers_by_itself(mesh, key):
     mesh[3].run(ITEMS)  # as the application's own migrations do
     mesh.settled(deadline=120)
     until(lambda: mesh[3].value("SELECT count(*) FROM items") == mesh[1].value("SELECT count(*) FROM items"), "all rows are back", 60)
+    until(lambda: mesh.rows(3)["writes_refused"] is None, "it takes writes again")
     mesh[3].run(f"INSERT INTO items VALUES ({key}, 'new life', 1)")
     arrives(mesh, key)
     mesh.same("items", tombstones=False)

@@ -181,6 +181,7 @@ def test_a_lost_slot_is_made_anew_and_an_orphan_dropped(servers):
     servers[1].run("ALTER SUBSCRIPTION alpha_from_beta DISABLE")
     until(lambda: servers[2].value("SELECT active FROM pg_replication_slots WHERE slot_name = 'alpha_from_beta'") == "f", "nobody reads it")
     servers[2].run("SELECT pg_drop_replication_slot('alpha_from_beta')")
+    servers[1].run("ALTER SUBSCRIPTION alpha_from_beta ENABLE")
     servers[2].run("INSERT INTO items VALUES (3, 'three')")
     servers[1].run("ALTER SUBSCRIPTION alpha_from_gamma DISABLE")
     servers[1].run("ALTER SUBSCRIPTION alpha_from_gamma SET (slot_name = NONE)")

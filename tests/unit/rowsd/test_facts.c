@@ -152,8 +152,14 @@ static void own_faults_are_alarms(void **state)
     facts->clock = (ClockJudge){true, 734 * NS_PER_MS, CLOCK_FAULT_SKEW};
     facts->beats_missed = 3;
     facts->rpo_ns = 61 * S;
+    facts->slot_limit_ppm = 500000;
     facts->links[0].out.limited = true;
-    facts->links[0].out.left = 1 << 20;
+    facts->links[0].out.limit = 64 << 20;
+    facts->links[0].out.retained = 32 << 20;
+    facts->links[0].out.left = 32 << 20;
+    (void)judge(facts);
+    assert_false(has_alarm(facts, "slot_limit"));
+    facts->links[0].out.retained++;
     (void)judge(facts);
     assert_true(has_alarm(facts, "clock"));
     assert_non_null(strstr(facts->alarms[0].text, "+734 ms"));

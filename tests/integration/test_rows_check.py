@@ -100,8 +100,9 @@ def well_before(bench):
 
 def verdict(bench, table, key, nodes):
     """The verdict of this row, which must blame exactly these nodes; nothing else may be found in the table."""
-    found = bench.found(table)
-    assert set(found) == {(table, key)}, found
+    report = bench.check(table)
+    found = {(d["table"], d["key"]): d for d in report["differences"]}
+    assert set(found) == {(table, key)}, report
     one = found[table, key]
     wrong = {c["region"] for c in one["copies"] if c["wrong"]}
     assert wrong == {REGIONS[n - 1] for n in nodes}, one

@@ -187,9 +187,15 @@ def test_a_killed_nginx_worker_is_replaced(fleet):
     fleet.wait_healthy()
     namespace = {os.readlink(f"/proc/{fleet.inits()['eastus']}/ns/pid")}
 
+    def title(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            return b""
+
     def workers():
-        return {pid for pid in fleetkit.host_pids(namespace, "nginx")
-                if b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()}
+        return {pid for pid in fleetkit.host_pids(namespace, "nginx") if b"worker process" in title(pid)}
+
     old, before = until(workers, "nginx has a worker"), restarts(fleet, "eastus", "nginx")
     for pid in old:
         os.kill(pid, signal.SIGKILL)
